@@ -1,0 +1,32 @@
+"""The `.lac` file: named tensors as coded integers, a program, a probe; NumPy alone reads it."""
+
+from laconic.container.dtypes import DTYPES, DType, dtype_of, from_bits, to_bits
+from laconic.container.file import MAX_BYTES, SECTIONS, VERSION, Entry, LacFile, pack_bytes, write
+from laconic.container.grids import GRIDS, FileGrid, StoredTensor, codebook, plain, uniform
+from laconic.container.probe import Probe
+from laconic.container.program import Node, Program, Value
+
+__all__ = [
+    "DTYPES",
+    "GRIDS",
+    "MAX_BYTES",
+    "SECTIONS",
+    "VERSION",
+    "DType",
+    "Entry",
+    "FileGrid",
+    "LacFile",
+    "Node",
+    "Probe",
+    "Program",
+    "StoredTensor",
+    "Value",
+    "codebook",
+    "dtype_of",
+    "from_bits",
+    "pack_bytes",
+    "plain",
+    "to_bits",
+    "uniform",
+    "write",
+]

@@ -1,0 +1,109 @@
+"""The probe: an input that everybody can make again, and the output it must give."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laconic.coding.reader import Reader, varint
+from laconic.container.dtypes import DTYPES
+from laconic.container.program import Value
+from laconic.errors import MismatchError
+
+MAX_VALUES = 64
+RELATIVE_TOLERANCE = 1e-4
+MAX_INPUT = 2**28
+
+
+@dataclass(frozen=True)
+class Probe:
+    """`sizes` are the inputs' shapes; `outputs` the first 64 values of each output, float32."""
+
+    sizes: tuple[tuple[int, ...], ...]
+    outputs: tuple[NDArray[np.float32], ...]
+
+    def check(self, outputs: list[NDArray[Any]]) -> float:
+        """The largest deviation, relative to the largest value of its output.
+
+        Raises:
+            MismatchError: an output deviates by more than 1e-4 of its largest value.
+        """
+        if len(outputs) != len(self.outputs):
+            raise MismatchError(f"the probe has {len(self.outputs)} outputs, not {len(outputs)}")
+        worst = 0.0
+        for index, (expected, output) in enumerate(zip(self.outputs, outputs, strict=True)):
+            found = sample(output)
+            if found.shape != expected.shape:
+                raise MismatchError(
+                    f"probe: output {index} has {found.size} values, {expected.size} were expected"
+                )
+            scale = float(np.abs(expected).max(initial=1e-30))
+            deviation = float(np.abs(found - expected).max(initial=0.0)) / scale
+            if not deviation <= RELATIVE_TOLERANCE:
+                raise MismatchError(
+                    f"probe: output {index} deviates by {deviation:.2e} of its largest value; "
+                    f"at most {RELATIVE_TOLERANCE:.0e} is expected"
+                )
+            worst = max(worst, deviation)
+        return worst
+
+
+def sample(output: NDArray[Any]) -> NDArray[np.float32]:
+    """What a probe keeps of an output: its first 64 values as float32."""
+    return np.asarray(output).reshape(-1)[:MAX_VALUES].astype(np.float32)
+
+
+def make_input(value: Value, size: tuple[int, ...], index: int) -> NDArray[Any]:
+    """The probe's input: SplitMix64 of the element number, from [-1, 1) for floats, else 0 or 1.
+
+    Args:
+        value: the program's input; its dtype decides.
+        size: the shape to make.
+        index: which input this is; element i of it has the number ``index · 2^32 + i``.
+    """
+    count = int(np.prod(size, dtype=object))
+    state = np.arange(count, dtype=np.uint64) + np.uint64((index << 32) + 1)
+    state = state * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    state ^= state >> np.uint64(31)
+    if value.dtype in ("F32", "F64", "F16", "BF16"):
+        floats = (state >> np.uint64(40)).astype(np.float32) * np.float32(2**-23) - np.float32(1)
+        return floats.astype(DTYPES[value.dtype].numpy or "<f4").reshape(size)
+    return (state >> np.uint64(63)).astype(DTYPES[value.dtype].numpy or "<u1").reshape(size)
+
+
+def encode(probe: Probe) -> bytes:
+    """The section ``probe``."""
+    out = varint(len(probe.sizes))
+    for size in probe.sizes:
+        out += varint(len(size)) + b"".join(varint(n) for n in size)
+    out += varint(len(probe.outputs))
+    for output in probe.outputs:
+        out += varint(len(output)) + struct.pack(f"<{len(output)}f", *output)
+    return out
+
+
+def decode(data: bytes, offset: int = 0) -> Probe:
+    """The probe again.
+
+    Raises:
+        FormatError: the bytes are damaged, or the inputs would be larger than 2^28 elements.
+    """
+    reader = Reader(data, offset)
+    sizes = []
+    for _ in range(reader.varint(reader.remaining)):
+        size = tuple(reader.varint(MAX_INPUT) for _ in range(reader.varint(reader.remaining)))
+        if int(np.prod(size, dtype=object)) > MAX_INPUT:
+            raise reader.error(f"a probe input of shape {size} is too large")
+        sizes.append(size)
+    outputs = []
+    for _ in range(reader.varint(reader.remaining)):
+        count = reader.varint(MAX_VALUES)
+        outputs.append(np.frombuffer(reader.take(4 * count), "<f4"))
+    reader.end()
+    return Probe(tuple(sizes), tuple(outputs))
