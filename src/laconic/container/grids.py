@@ -232,7 +232,7 @@ def _is_negative(bits: Bits, dtype: str) -> NDArray[np.bool_]:
     if dtype[0] in "UBC" and dtype != "BF16":
         return np.zeros(bits.shape, np.bool_)
     top = np.array(1 << (8 * bits.dtype.itemsize - 1), bits.dtype)
-    return (bits & top) != 0
+    return np.asarray((bits & top) != 0)
 
 
 def _value_order(bits: Bits, dtype: str) -> NDArray[np.intp]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +15,9 @@ from laconic.container.dtypes import BY_NUMBER, DTYPES, dtype_of
 from laconic.container.vocabulary import ATTRIBUTES, OPERATORS
 from laconic.errors import FormatError, UsageError
 
-Attribute = (
-    int
-    | float
-    | str
-    | tuple[int, ...]
-    | tuple[float, ...]
-    | tuple[str, ...]
-    | NDArray[Any]
-    | "Program"
+Attribute: TypeAlias = (
+    "int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]"
+    " | NDArray[Any] | Program"
 )
 MAX_PROGRAM_BYTES = 2**26
 MAX_DEPTH = 16

@@ -1,0 +1,1 @@
+"""Neural networks in fewer bits: compress, pack, run, measure."""

@@ -1,0 +1,18 @@
+"""Steps that make weights zero, and the scopes over which zeros are counted."""
+
+from laconic.prune.magnitude import Prune, check_sparsity, smallest
+from laconic.prune.scope import SCOPES, Scope, global_scope, layer_scope
+from laconic.represent import Step
+
+STEPS: dict[str, type[Step]] = {"prune": Prune}
+
+__all__ = [
+    "SCOPES",
+    "STEPS",
+    "Prune",
+    "Scope",
+    "check_sparsity",
+    "global_scope",
+    "layer_scope",
+    "smallest",
+]

@@ -1,0 +1,76 @@
+"""Magnitude pruning: the smallest weights become zero and stay zero (arXiv:1506.02626)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from laconic.errors import UsageError
+from laconic.represent import Step, fitted
+
+
+class Prune(Step):
+    """Sets the fraction `sparsity` of a weight, the smallest in magnitude, to zero.
+
+    Han, Pool, Tran, Dally, arXiv:1506.02626, section 3. The count is exact:
+    ``round(sparsity · n)`` zeros; of equal magnitudes the lower index goes first. (The paper
+    thresholds at a multiple of the layer's standard deviation; a count says what one gets.)
+    The gradient of a pruned weight is zero, so fine-tuning cannot revive it.
+
+    Args:
+        sparsity: fraction of zeros, in [0, 1).
+
+    Raises:
+        UsageError: `sparsity` is outside [0, 1).
+
+    Examples:
+        >>> step = Prune(0.5)
+        >>> step.fit(torch.tensor([0.1, -3.0, 2.0, -0.2]))
+        >>> step(torch.tensor([0.1, -3.0, 2.0, -0.2]))
+        tensor([ 0., -3.,  2.,  0.])
+    """
+
+    learnt = ("mask",)
+    mask: Tensor | None
+
+    def __init__(self, sparsity: float) -> None:
+        super().__init__()
+        check_sparsity(sparsity)
+        self.sparsity = sparsity
+        self.register_buffer("mask", None)
+
+    def fit(self, weight: Tensor) -> None:
+        """Choose the mask: True where the weight is kept."""
+        zeros = round(self.sparsity * weight.numel())
+        self.mask = ~smallest(weight.abs().float().flatten(), zeros).reshape(weight.shape)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """`weight` where the mask is true, else +0.0."""
+        return torch.where(fitted(self, "mask"), weight, 0.0)
+
+
+def check_sparsity(sparsity: float) -> None:
+    """Refuse what is no fraction.
+
+    Raises:
+        UsageError: with the value that was probably meant.
+    """
+    if not 0 <= sparsity < 1:
+        meant = next((s for s in (sparsity / 100, sparsity / 10) if 0 <= s < 1), 0.9)
+        raise UsageError(f"sparsity {sparsity:g} is outside [0, 1); did you mean {meant:g}?")
+
+
+def smallest(scores: Tensor, count: int) -> Tensor:
+    """A mask of exactly `count` true entries: the smallest scores, ties by lower index.
+
+    Examples:
+        >>> smallest(torch.tensor([1.0, 0.0, 1.0, 2.0]), 2)
+        tensor([ True,  True, False, False])
+    """
+    if count == 0:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    threshold = torch.kthvalue(scores, count).values
+    mask = scores < threshold
+    ties = torch.nonzero(scores == threshold).flatten()
+    mask[ties[: count - int(mask.sum())]] = True
+    return mask

@@ -1,0 +1,254 @@
+"""Chains of Steps on the weights of a model, as torch parametrizations."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from laconic.errors import MismatchError, PatternError, UnsupportedError, UsageError
+from laconic.represent.step import Step
+
+Owner = tuple[nn.Module, str]
+"""A module and the name of one of its parameters."""
+
+
+def represent(module: nn.Module, step: Step, name: str = "weight") -> Step:
+    """Fit `step` to a parameter of `module` and let it restrict that parameter from now on.
+
+    The step joins the end of the parameter's chain; a step of the same class that stands there
+    already is replaced (pruning again prunes further: what is zero stays zero).
+
+    Args:
+        module: the layer itself, such as ``net.fc1``. A weight shared by several layers is
+            followed only by `represent_layers`, which sees the whole model.
+        step: not fitted yet.
+        name: which parameter.
+
+    Returns:
+        The step, fitted.
+
+    Raises:
+        UsageError: the module has no such parameter, or its values are not finite.
+        UnsupportedError: an LSTM, GRU or RNN, whose kernels bypass parametrizations.
+
+    Examples:
+        >>> from laconic.prune import Prune
+        >>> layer = nn.Linear(10, 10)
+        >>> _ = represent(layer, Prune(0.9))
+        >>> int((layer.weight != 0).sum())
+        10
+    """
+    _represent([(module, name)], step, f"{type(module).__name__}.{name}")
+    return step
+
+
+def represent_layers(model: nn.Module, steps: Mapping[str, Step]) -> None:
+    """`represent` for many weights by their names; a weight that layers share keeps one chain.
+
+    Args:
+        model: the whole network.
+        steps: weight name (as `weights` gives it) → a step that is not fitted yet.
+
+    Raises:
+        PatternError: the model has no weight of that name.
+    """
+    owners = _owners(model)
+    for name, step in steps.items():
+        if name not in owners:
+            raise PatternError(name, owners)
+        _represent(owners[name], step, name)
+
+
+def _represent(owners: list[Owner], step: Step, label: str) -> None:
+    module, name = owners[0]
+    weight = getattr(module, name, None)
+    if not isinstance(weight, Tensor):
+        found = [key for key, _ in module.named_parameters(recurse=False)]
+        raise UsageError(f"{label}: there is no such parameter; the layer has {found or 'none'}")
+    for owner, _ in owners:
+        if isinstance(owner, nn.RNNBase):
+            raise UnsupportedError(
+                f"{label}: {type(owner).__name__} hands its weights to a fused kernel that "
+                "would not see the restriction"
+            )
+    if not weight.is_floating_point():
+        raise UnsupportedError(f"{label}: only float weights can be restricted, not {weight.dtype}")
+    bad = int((~torch.isfinite(weight)).sum())
+    if bad:
+        raise UsageError(f"{label}: {bad} of {weight.numel()} values are NaN or infinite")
+    try:
+        with torch.no_grad():
+            step.fit(weight.detach())
+    except UsageError as error:
+        raise UsageError(f"{label}: {error}") from error
+    for owner, key in owners:
+        _append(owner, key, step)
+
+
+def _append(module: nn.Module, name: str, step: Step) -> None:
+    previous = chain(module, name)
+    if previous and type(previous[-1]) is type(step):
+        # In place of the last one: the list is torch's own ModuleList.
+        _parametrizations(module)[name][len(previous) - 1] = step
+    else:
+        # unsafe: torch's own check calls forward, which a step rebuilt for a checkpoint
+        # cannot do before its state is loaded; check_step holds every step to the contract.
+        parametrize.register_parametrization(module, name, step, unsafe=True)
+
+
+def chain(module: nn.Module, name: str = "weight") -> list[Step]:
+    """The steps on one parameter, in order; empty when there are none."""
+    if not parametrize.is_parametrized(module, name):
+        return []
+    return [step for step in _parametrizations(module)[name] if isinstance(step, Step)]
+
+
+def _parametrizations(module: nn.Module) -> Any:
+    """Torch's own table: parameter name → ModuleList of steps with the latent `original`."""
+    return module.parametrizations
+
+
+def chains(model: nn.Module) -> dict[str, list[Step]]:
+    """Every restricted weight of a model and its steps."""
+    found = {name: chain(*owners[0]) for name, owners in _owners(model).items()}
+    return {name: steps for name, steps in found.items() if steps}
+
+
+def _own_parameters(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """The parameters of a module itself, a restricted one under its plain name."""
+    if parametrize.is_parametrized(module):
+        for name, steps in _parametrizations(module).items():
+            yield name, steps.original
+    yield from module.named_parameters(recurse=False)
+
+
+def _plain_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """All modules but the parametrizations themselves."""
+    for path, module in model.named_modules(remove_duplicate=True):
+        if "parametrizations" not in path.split("."):
+            yield path, module
+
+
+def _owners(model: nn.Module) -> dict[str, list[Owner]]:
+    """Parameter name → who holds it; tied parameters stand once, under their first name."""
+    names: dict[int, str] = {}
+    owners: dict[str, list[Owner]] = {}
+    for path, module in _plain_modules(model):
+        for key, parameter in _own_parameters(module):
+            name = names.setdefault(id(parameter), f"{path}.{key}" if path else key)
+            owners.setdefault(name, []).append((module, key))
+    return owners
+
+
+def weights(model: nn.Module, layers: str | list[str] = "*") -> dict[str, Tensor]:
+    """The weights that methods work on: float parameters of two dimensions or more.
+
+    Args:
+        model: the network.
+        layers: patterns for layer paths or parameter names: ``"conv*"``, ``["fc1", "fc2"]``.
+
+    Returns:
+        Name (``"fc1.weight"``) → the present, restricted values, detached; tied weights once.
+
+    Raises:
+        PatternError: a pattern matches no weight.
+    """
+    candidates = {}
+    for name, owners in _owners(model).items():
+        with torch.no_grad():
+            value = getattr(*owners[0]).detach()
+        if value.ndim >= 2 and value.is_floating_point():
+            candidates[name] = value
+    chosen = set()
+    for pattern in [layers] if isinstance(layers, str) else layers:
+        matches = {name for name in candidates if matches_layer(pattern, name)}
+        if not matches:
+            raise PatternError(pattern, [name.rpartition(".")[0] or name for name in candidates])
+        chosen |= matches
+    return {name: value for name, value in candidates.items() if name in chosen}
+
+
+def matches_layer(pattern: str, name: str) -> bool:
+    """Whether a pattern means this weight, by its full name or by its layer's path.
+
+    Examples:
+        >>> matches_layer("fc*", "fc1.weight"), matches_layer("conv", "conv1.weight")
+        (True, False)
+    """
+    return fnmatchcase(name, pattern) or fnmatchcase(name.rpartition(".")[0], pattern)
+
+
+def plain_state(model: nn.Module) -> dict[str, Tensor]:
+    """The state dict of the network as it computes: restricted values under their plain names.
+
+    Tied parameters appear under each of their names as the same tensor object.
+    """
+    state: dict[str, Tensor] = {}
+    shared: dict[int, Tensor] = {}
+    for key, value in model.state_dict(keep_vars=True).items():
+        parts = key.split(".parametrizations.")
+        if len(parts) == 1 and not key.startswith("parametrizations."):
+            state[key] = shared.setdefault(id(value), value.detach())
+            continue
+        path = parts[0] if len(parts) == 2 else ""
+        name = parts[-1].removeprefix("parametrizations.").split(".")[0]
+        if key.endswith(f"parametrizations.{name}.original"):
+            with torch.no_grad():
+                restricted = getattr(model.get_submodule(path), name).detach()
+            plain_name = f"{path}.{name}" if path else name
+            state[plain_name] = shared.setdefault(id(value), restricted)
+    return state
+
+
+def plain(model: nn.Module) -> nn.Module:
+    """A copy of the model without parametrizations, in eval mode, with the restricted values."""
+    twin = copy.deepcopy(model).eval()
+    for owners in _owners(twin).values():
+        if not parametrize.is_parametrized(*owners[0]):
+            continue
+        with torch.no_grad():
+            value = nn.Parameter(getattr(*owners[0]).detach().clone(), requires_grad=False)
+        for module, name in owners:
+            parametrize.remove_parametrizations(module, name, leave_parametrized=False)
+            setattr(module, name, value)
+    return twin
+
+
+def description(model: nn.Module) -> dict[str, list[dict[str, Any]]]:
+    """The chains as JSON data: weight name → ``[{"step": "Prune", "sparsity": 0.9}, …]``."""
+    return {
+        name: [{"step": type(step).__name__, **step.configuration} for step in steps]
+        for name, steps in chains(model).items()
+    }
+
+
+def rebuild(
+    model: nn.Module,
+    described: Mapping[str, list[dict[str, Any]]],
+    classes: Mapping[str, type[Step]],
+) -> None:
+    """Put unfitted chains on a fresh model, so that a saved state dict fits it.
+
+    Args:
+        model: without chains.
+        described: what `description` gave.
+        classes: class name → Step class.
+
+    Raises:
+        MismatchError: a class or a weight does not exist.
+    """
+    owners = _owners(model)
+    for name, steps in described.items():
+        for arguments in steps:
+            kind = arguments["step"]
+            if kind not in classes or name not in owners:
+                raise MismatchError(f"{name}: no step {kind!r} can be put there again")
+            made = classes[kind](**{k: v for k, v in arguments.items() if k != "step"})
+            for module, key in owners[name]:
+                parametrize.register_parametrization(module, key, made, unsafe=True)
