@@ -1,0 +1,36 @@
+"""The coders that another coder uses for its parts. They use no further ones: no recursion."""
+
+from __future__ import annotations
+
+from numpy.typing import DTypeLike
+
+from laconic.coding.coder import Coder, IntArray
+from laconic.coding.fixed import Fixed
+from laconic.coding.huffman import Huffman
+from laconic.coding.planes import Planes
+from laconic.coding.reader import Reader
+from laconic.errors import CodingError
+
+INNER: tuple[Coder, ...] = (Fixed(), Huffman(), Planes())
+
+
+def encode_inner(codes: IntArray) -> bytes:
+    """The number of the coder and its bytes, whichever is smallest; the first of equals."""
+    best = b""
+    for coder in INNER:
+        try:
+            body = coder.encode(codes)
+        except CodingError:
+            continue  # fixed holds every array
+        if not best or len(body) + 1 < len(best):
+            best = bytes([coder.number]) + body
+    return best
+
+
+def decode_inner(reader: Reader, shape: tuple[int, ...], dtype: DTypeLike) -> IntArray:
+    """What `encode_inner` wrote; reads all of `reader`."""
+    number = reader.u8()
+    for coder in INNER:
+        if coder.number == number:
+            return coder.decode(reader, shape, dtype)
+    raise reader.error(f"a part is coded by coder {number}; only 1, 2 and 5 code parts")
