@@ -72,6 +72,13 @@ def test_another_seed_gives_another_order():
     assert not torch.equal(read(make(), "train", seed=0), read(make(), "train", seed=1))
 
 
+def test_another_seed_and_another_batch_are_augmented_differently():
+    task = make(augment=noise)
+    drawn = torch.cat([read(task, "train", seed=seed) % 1 for seed in (0, 1)])
+    # 80 numbers of 24 random bits, less what adding the row number rounds away: hardly two alike.
+    assert len(drawn.unique()) > 70
+
+
 def test_the_last_smaller_training_batch_is_kept():
     assert [len(targets) for _, targets in make().batches("train")] == [16, 16, 8]
 
