@@ -14,7 +14,7 @@ import pytest
 
 from laconic.errors import DataError, UnsupportedError
 from laconic.measure.receipts import Receipt, TensorRecord, to_json
-from laconic.report import charts, html, render, write
+from laconic.report import charts, html, render, tensors, wording, write
 from laconic.report.axes import LogAxis, linear_axis, log_axis
 
 ATTACK = "<script>alert(1)</script>"
@@ -107,6 +107,26 @@ def test_the_bars_of_a_file_add_up_to_its_bytes(receipts: list[Receipt]) -> None
     page = text_of(render(receipts))
     rest = receipts[-1].size_bytes - sum(t.size_bytes for t in receipts[-1].tensors)
     assert f"rest of the file: 1,846 → {rest:,} bytes" in page
+
+
+def test_the_longest_bar_is_full_and_the_others_are_on_its_scale(receipts: list[Receipt]) -> None:
+    first, last = receipts[0], receipts[-1]
+    drawn, longest = tensors.bars(tensors.pairs(first, last), first, last)
+    assert longest == 1_488_000
+    for bar, before, after in zip(drawn, first.tensors, last.tensors, strict=False):
+        assert bar.before_width == pytest.approx(100 * before.size_bytes / 1_488_000)
+        assert bar.after_width == pytest.approx(100 * after.size_bytes / 1_488_000)
+        assert bar.bits_after == wording.decimal(8 * after.size_bytes / after.parameters)
+    assert f'width="{100 * last.tensors[4].size_bytes / longest:.3f}%"' in render(receipts)
+
+
+def test_a_network_that_was_cut_is_compared_with_the_whole_one(receipts: list[Receipt]) -> None:
+    cut = with_last(receipts, float32_bytes=862_160, size_bytes=41_203)
+    page = text_of(render(cut))
+    assert "1,724,320 bytes → 41,203 bytes: 41.8× smaller" in page
+    assert "float32 bytes before ÷ file bytes 1.07× 41.8×" in page
+    assert "41,203 41.8× 36,860" in page
+    assert "1,724,320 862,160 2.00× smaller" in page
 
 
 def test_latencies_of_two_engines_are_not_compared(receipts: list[Receipt]) -> None:
@@ -261,13 +281,13 @@ def test_a_tensor_that_a_stage_removed_is_marked(receipts: list[Receipt]) -> Non
 def test_empty_tensors_scalars_and_files_of_no_bytes_divide_by_nothing(
     receipts: list[Receipt], with_tensors: WithTensors
 ) -> None:
-    tensors = [
+    odd = [
         TensorRecord("empty", [0, 3], "float32", [], "raw", 0, 0, 0, 0),
         TensorRecord("scale", [], "float32", [], "raw", 4, 1, 1, 1),
     ]
     empty = [
         replace(r, size_bytes=0, float32_bytes=0, parameters=0, nonzeros=0, macs=0)
-        for r in with_tensors(receipts, tensors)
+        for r in with_tensors(receipts, odd)
     ]
     page = text_of(render(empty))
     assert "0 × 3, float32" in page
@@ -278,11 +298,11 @@ def test_empty_tensors_scalars_and_files_of_no_bytes_divide_by_nothing(
 def test_two_hundred_tensors_stand_folded_after_the_largest_twenty_four(
     receipts: list[Receipt], with_tensors: WithTensors
 ) -> None:
-    tensors = [
+    many = [
         replace(receipts[0].tensors[0], name=f"block{i}.weight", size_bytes=1_000 + i)
         for i in range(200)
     ]
-    page = render(with_tensors(receipts, tensors))
+    page = render(with_tensors(receipts, many))
     assert Structure(page).tags.count("details") == 3
     text = text_of(page)
     assert "177 more bars" in text

@@ -59,7 +59,7 @@ class StageChart:
     y_ticks: list[Tick]
     lines: list[Line]
     width: int = 400
-    height: int = 228
+    height: int = 234
     left: int = 54
     right: int = 392
     top: int = 14
@@ -155,9 +155,9 @@ def _labelled(
     above_right = stage + 1 < len(heights) and _rises(mark.y, heights[stage + 1])
     crowded = above_left and (above_right or stage + 1 == len(heights))
     if any(other < mark.y for other in others) or (crowded and not others):
-        return replace(mark, label=label, label_x=mark.x, label_y=mark.y + 17)
+        return replace(mark, label=label, label_x=mark.x, label_y=mark.y + 15)
     anchor = "start" if above_left else "end" if above_right else "middle"
-    shift = {"start": 2, "end": -2, "middle": 0}[anchor]
+    shift = {"start": -4, "end": 0, "middle": 0}[anchor]
     return replace(mark, label=label, label_y=mark.y - 9, label_x=mark.x + shift, anchor=anchor)
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laconic.errors import DataError, UnsupportedError
-from laconic.measure import receipts as records
-from laconic.measure.receipts import Receipt
+from laconic.measure.receipts import Receipt, read
 from laconic.report import compare, tensors, wording
 from laconic.report.axes import Axis, linear_axis, log_axis
 from laconic.report.charts import Series, StageChart, drawable, histogram, stage_chart
@@ -79,7 +78,7 @@ def write(run_dir: str | os.PathLike[str], path: str | os.PathLike[str] | None =
         UnsupportedError: jinja2 is not installed.
     """
     target = Path(run_dir) / "report.html" if path is None else Path(path)
-    text = render(records.read(run_dir))
+    text = render(read(run_dir))
     try:
         handle, sibling = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
