@@ -1,1 +1,49 @@
-"""Neural networks in fewer bits: compress, pack, run, measure."""
+"""Neural networks in fewer bits: compress, pack, run, measure.
+
+>>> import laconic
+>>> from torch import nn
+>>> layer = nn.Linear(100, 10)
+>>> laconic.represent(layer, laconic.Prune(0.9))
+Prune(sparsity=0.9)
+>>> int((layer.weight != 0).sum())
+100
+
+Reading and running a ``.lac`` file (`laconic.container`, `laconic.runtime`) needs NumPy alone;
+the names below load torch when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from laconic.pack import load, pack
+    from laconic.prune import Prune
+    from laconic.quantize import Affine, Uniform
+    from laconic.represent import represent
+    from laconic.share import Share
+    from laconic.train import fit
+
+_HOMES = {
+    "Affine": "quantize",
+    "Prune": "prune",
+    "Share": "share",
+    "Uniform": "quantize",
+    "fit": "train",
+    "load": "pack",
+    "pack": "pack",
+    "represent": "represent",
+}
+
+__all__ = ["Affine", "Prune", "Share", "Uniform", "fit", "load", "pack", "represent"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'laconic' has no attribute {name!r}")
+    return getattr(import_module(f"laconic.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

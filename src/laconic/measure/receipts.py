@@ -46,22 +46,18 @@ class Latency:
 
 
 @dataclass(frozen=True)
-class Receipt:
-    """Bytes, parameters, MACs, latency and metric after one stage.
+class Measurement:
+    """What a packed network costs and what it is worth.
 
-    `size_bytes` is the measured length of the ``.lac`` file that the network makes at this point;
-    `metric` maps a split to the value of the task's metric (``{"validation": 1.02}``; the last
-    receipt of a run has ``"test"`` too, and so has the first, the dense network).
+    `size_bytes` is the measured length of the ``.lac`` file; `float32_bytes` what its float
+    tensors would take at four bytes an element. `metric` maps a split to the value of the task's
+    metric: ``{"validation": 1.02}``.
     """
 
-    stage: int
-    """0 is the dense network, before the first compressing stage."""
-    kind: str
-    """The stage's name in the recipe: ``"prune"``."""
-    arguments: dict[str, Any]
     size_bytes: int
     float32_bytes: int
     parameters: int
+    """Elements of float tensors; running statistics of normalisations are not counted."""
     nonzeros: int
     macs: int
     effective_macs: int
@@ -71,15 +67,46 @@ class Receipt:
     metric_name: str
     higher_is_better: bool
     metric: dict[str, float]
-    seconds: float
-    seed: int
-    versions: dict[str, str]
-    tensors: list[TensorRecord]
 
     @property
     def ratio(self) -> float:
         """How many times smaller the file is than the float32 weights."""
         return self.float32_bytes / self.size_bytes
+
+
+@dataclass(frozen=True)
+class Receipt(Measurement):
+    """What the network was after one stage of a recipe.
+
+    The dense network's receipt and the last one of a finished run hold the metric on the test
+    split too.
+    """
+
+    stage: int
+    """Place in the recipe from 1; 0 is the network as it was given."""
+    kind: str
+    """The stage's name in the recipe: ``"prune"``."""
+    arguments: dict[str, Any]
+    seconds: float
+    seed: int
+    versions: dict[str, str]
+    tensors: list[TensorRecord]
+
+
+def dense_receipt(receipts: list[Receipt]) -> Receipt:
+    """The last receipt before any weight was restricted: what the others are compared with.
+
+    Raises:
+        DataError: there are no receipts.
+    """
+    if not receipts:
+        raise DataError("a run without receipts has nothing to compare")
+    dense = receipts[0]
+    for receipt in receipts:
+        if any(tensor.steps for tensor in receipt.tensors):
+            break
+        dense = receipt
+    return dense
 
 
 def to_json(receipts: list[Receipt]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from laconic.measure.receipts import Receipt
+from laconic.measure.receipts import Receipt, dense_receipt
 from laconic.report.wording import (
     MISSING,
     change,
@@ -61,7 +61,7 @@ def ratio(first: Receipt, receipt: Receipt) -> str:
 
 def headline(receipts: list[Receipt]) -> Headline:
     """First network against last file: bytes, ratio and metric."""
-    first, last = receipts[0], receipts[-1]
+    first, last = dense_receipt(receipts), receipts[-1]
     split = common_split(first, last)
     factor, _ = change(first.float32_bytes, last.size_bytes, "smaller", "larger")
     words = f"{integer(first.float32_bytes)} bytes → {integer(last.size_bytes)} bytes: {factor}"
@@ -82,7 +82,7 @@ def headline(receipts: list[Receipt]) -> Headline:
 
 def rows(receipts: list[Receipt]) -> list[Row]:
     """Every figure of the first and the last receipt, side by side."""
-    first, last = receipts[0], receipts[-1]
+    first, last = dense_receipt(receipts), receipts[-1]
     return [
         _counted(
             "Float32 weights",

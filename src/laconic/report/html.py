@@ -24,7 +24,7 @@ LOG_FROM = 8
 def render(receipts: list[Receipt], title: str = "Compression report") -> str:
     """The page as text: before and after, tensors, histograms, stages, versions.
 
-    Before is the first receipt, after the last. Whatever the receipts hold is escaped.
+    Before is the dense network (`dense_receipt`), after the last receipt. Whatever the receipts hold is escaped.
 
     Args:
         receipts: In the order of the stages; at least one.
@@ -36,7 +36,7 @@ def render(receipts: list[Receipt], title: str = "Compression report") -> str:
     """
     if not receipts:
         raise DataError("no receipt to report on; a run writes its first one for the dense network")
-    first, last = receipts[0], receipts[-1]
+    first, last = records.dense_receipt(receipts), receipts[-1]
     matched = tensors.pairs(first, last)
     bars, longest = tensors.bars(matched, first, last)
     return _template().render(

@@ -1,0 +1,50 @@
+"""``laconic measure`` and ``laconic report``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from laconic.cli import show
+
+Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
+
+
+def measure(
+    files: Annotated[list[Path], typer.Argument(help=".lac files", exists=True, dir_okay=False)],
+    task: Annotated[str, typer.Option(help="zoo:NAME, package.module:callable or file.py:callable")],
+    threads: Annotated[int, typer.Option(help="Threads for the timing.", min=1)] = 1,
+    count: Annotated[int, typer.Option(help="Timed calls.", min=1)] = 50,
+    json: Json = False,
+) -> None:
+    """Measure .lac files on a task, side by side: bytes, MACs, memory, latency, metric."""
+    from laconic import zoo
+    from laconic.measure.file import measure_file
+
+    data = zoo.resolve_task(task)
+    measured = {}
+    for file in files:
+        with show.errors.status(f"measuring {file}"):
+            measured[str(file)] = measure_file(file, data, threads=threads, count=count)
+    if json:
+        show.print_json([{"file": name, **asdict(value)} for name, value in measured.items()])
+        return
+    show.console.print(show.comparison(measured, f"{task}, {threads} thread(s)"))
+
+
+def report(
+    run_dir: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
+    output: Annotated[Path | None, typer.Option("--output", "-o")] = None,
+    json: Json = False,
+) -> None:
+    """Write report.html from the receipts of a run directory."""
+    from laconic.report import write
+
+    path = write(run_dir, output)
+    if json:
+        show.print_json({"report": str(path)})
+        return
+    show.console.print(f"{path}: {show.bytes_text(path.stat().st_size)} bytes")

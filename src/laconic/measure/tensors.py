@@ -1,0 +1,83 @@
+"""What each tensor of a file is made of: shape, steps, coder, bytes, zeros, values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laconic.container import DTYPES, Entry, LacFile, Program, from_bits
+from laconic.measure.receipts import TensorRecord
+
+BINS = 64
+FLOATS = frozenset(name for name in DTYPES if name.startswith(("F", "BF")))
+STATISTICS = {"BatchNormalization": (3, 4)}
+"""Operator → places of inputs that are running statistics, not parameters."""
+
+
+def statistics_of(program: Program | None) -> set[str]:
+    """Names of the tensors that a program uses as running statistics."""
+    if program is None:
+        return set()
+    return {
+        node.inputs[place]
+        for node in program.nodes
+        for place in STATISTICS.get(node.operator, ())
+    }
+
+
+def owned_entries(file: LacFile) -> list[Entry]:
+    """The file's float tensors, tied ones once."""
+    return [
+        entry
+        for entry in file.entries.values()
+        if entry.dtype in FLOATS and file.same_as(entry.name) is None
+    ]
+
+
+def tensor_records(file: LacFile, steps: Mapping[str, list[str]]) -> list[TensorRecord]:
+    """A record of every tensor in a file, in its order.
+
+    Args:
+        file: an open file.
+        steps: tensor name → its chain, as the section ``about`` has it.
+    """
+    return [_record(file, entry, steps.get(name, [])) for name, entry in file.entries.items()]
+
+
+def _record(file: LacFile, entry: Entry, steps: list[str]) -> TensorRecord:
+    tied = file.same_as(entry.name)
+    stored = file.stored(entry.name)
+    distinct = len(np.unique(stored.bits))
+    values = from_bits(stored.bits, entry.dtype) if DTYPES[entry.dtype].numpy else None
+    bins, counts = _histogram(values) if values is not None else ([], [])
+    return TensorRecord(
+        name=entry.name,
+        shape=list(entry.shape),
+        dtype=entry.dtype,
+        steps=[f"same as {tied}"] if tied else list(steps),
+        coder=f"{stored.grid} {file.coder(entry.name)}",
+        size_bytes=entry.length,
+        parameters=entry.count,
+        nonzeros=int(np.count_nonzero(stored.bits if values is None else values)),
+        distinct=distinct,
+        bins=bins,
+        counts=counts,
+    )
+
+
+def _histogram(values: NDArray[Any]) -> tuple[list[float], list[int]]:
+    """Edges and counts of the non-zero finite values; empty where there are none."""
+    if values.dtype.kind != "f":
+        return [], []
+    flat = values.ravel().astype(np.float64)
+    flat = flat[np.isfinite(flat) & (flat != 0)]
+    if not flat.size:
+        return [], []
+    low, high = float(flat.min()), float(flat.max())
+    if not high - low > 1e-30 * max(abs(low), abs(high)):
+        low, high = low - 0.5 * abs(low), high + 0.5 * abs(high)
+    counts, edges = np.histogram(flat, BINS, (low, high))
+    return [float(f"{edge:.6g}") for edge in edges], counts.tolist()

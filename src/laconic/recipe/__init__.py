@@ -1,0 +1,17 @@
+"""Stages in order, from Python or from a TOML file, with a receipt each."""
+
+from laconic.recipe.recipe import Recipe, Stage, builtin_names, load_recipe, parse
+from laconic.recipe.run import Watcher, run
+from laconic.recipe.stages import STAGES, Context
+
+__all__ = [
+    "STAGES",
+    "Context",
+    "Recipe",
+    "Stage",
+    "Watcher",
+    "builtin_names",
+    "load_recipe",
+    "parse",
+    "run",
+]

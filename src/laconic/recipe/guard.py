@@ -1,0 +1,80 @@
+"""What a stage may not do: nothing at all, or the undoing of an earlier stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from laconic.errors import StageError
+from laconic.represent import Grid, chains, plain_state
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The network before a stage: its values, and what the chains on them promise."""
+
+    values: dict[str, Tensor]
+    zeros: dict[str, Tensor]
+    """Restricted weight → where it is zero."""
+    distinct: dict[str, int]
+    """Weight on a grid → how many values it takes."""
+
+
+def snapshot(model: nn.Module) -> Snapshot:
+    """Remember the values of a model and the promises of its chains."""
+    values = {name: value.clone() for name, value in plain_state(model).items()}
+    restricted = {name: steps for name, steps in chains(model).items() if name in values}
+    return Snapshot(
+        values,
+        {name: values[name] == 0 for name in restricted},
+        {
+            name: len(values[name].unique())
+            for name, steps in restricted.items()
+            if any(isinstance(step, Grid) for step in steps)
+        },
+    )
+
+
+def check(before: Snapshot, model: nn.Module, label: str) -> None:
+    """Hold a finished stage against the network as it was before.
+
+    Args:
+        before: taken when the stage began.
+        model: after it.
+        label: the stage, for messages: ``"stage 3 (fit)"``.
+
+    Raises:
+        StageError: no value of the state dict changed; a zero of a restricted weight came back;
+            or a weight left its grid.
+    """
+    after = plain_state(model)
+    if after.keys() == before.values.keys() and all(
+        _same(value, before.values[name]) for name, value in after.items()
+    ):
+        raise StageError(f"{label} changed nothing: every value is what it was before")
+    for name, zeros in before.zeros.items():
+        value = after.get(name)
+        if value is None or value.shape != zeros.shape:
+            continue  # surgery removed or reshaped it: its zeros went with it
+        revived = int((value[zeros] != 0).sum())
+        if revived:
+            raise StageError(
+                f"{label} undid an earlier stage: {revived} of {int(zeros.sum())} zeros of "
+                f"{name} are no longer zero"
+            )
+    restricted = chains(model)
+    for name, count in before.distinct.items():
+        on_grid = any(isinstance(step, Grid) for step in restricted.get(name, []))
+        if name in after and not on_grid and len(after[name].unique()) > count:
+            raise StageError(
+                f"{label} undid an earlier stage: {name} took {count} values, now "
+                f"{len(after[name].unique())} and no grid holds it"
+            )
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    return bool(torch.equal(torch.nan_to_num(one), torch.nan_to_num(other)))

@@ -1,0 +1,135 @@
+"""A recipe: stages in order, from Python or from a TOML file."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from laconic.errors import UsageError
+from laconic.recipe.stages import STAGES
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: a name from `STAGES` and the arguments of that function.
+
+    Raises:
+        UsageError: the kind is unknown, or an argument is unknown or missing; the message lists
+            those that exist.
+
+    Examples:
+        >>> Stage("prune", {"sparsity": 0.9, "layer": "fc*"})
+        Traceback (most recent call last):
+        ...
+        laconic.errors.UsageError: prune has no argument 'layer'; it has: layers, scope, sparsity
+    """
+
+    kind: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind not in STAGES:
+            known = ", ".join(sorted(STAGES))
+            raise UsageError(f"no stage is named {self.kind!r}; there are: {known}")
+        known = {
+            name: parameter
+            for name, parameter in inspect.signature(STAGES[self.kind]).parameters.items()
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        }
+        for name in self.arguments:
+            if name not in known:
+                listed = ", ".join(sorted(known))
+                raise UsageError(f"{self.kind} has no argument {name!r}; it has: {listed}")
+        for name, parameter in known.items():
+            if parameter.default is inspect.Parameter.empty and name not in self.arguments:
+                raise UsageError(f"{self.kind} needs the argument {name!r}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Stages in order, and the seed that makes a run repeatable."""
+
+    stages: tuple[Stage, ...]
+    seed: int = 0
+    name: str = "recipe"
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise UsageError(f"{self.name}: a recipe needs at least one [[stage]]")
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """The stages as JSON data; two runs with equal data do the same."""
+        data = [{"kind": stage.kind, **stage.arguments} for stage in self.stages]
+        loaded: list[dict[str, Any]] = json.loads(json.dumps(data))
+        return loaded
+
+
+def parse(text: str, name: str) -> Recipe:
+    """A recipe from TOML.
+
+    Args:
+        text: ``seed = 0`` and a list of ``[[stage]]`` tables, each with ``kind`` and arguments.
+        name: for messages.
+
+    Raises:
+        UsageError: no valid TOML, an unknown key, stage or argument.
+
+    Examples:
+        >>> parse('[[stage]]\\nkind = "prune"\\nsparsity = 0.9', "mine").stages
+        (Stage(kind='prune', arguments={'sparsity': 0.9}),)
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{name} is no valid TOML: {error}") from error
+    unknown = set(data) - {"seed", "stage"}
+    if unknown:
+        raise UsageError(f"{name}: unknown keys {sorted(unknown)}; there are: seed, stage")
+    seed, tables = data.get("seed", 0), data.get("stage", [])
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise UsageError(f"{name}: seed is {seed!r}; a whole number is needed")
+    if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
+        raise UsageError(f"{name}: write each stage as a table under [[stage]]")
+    stages = []
+    for number, table in enumerate(tables, 1):
+        arguments = dict(table)
+        kind = arguments.pop("kind", None)
+        if not isinstance(kind, str):
+            raise UsageError(f"{name}: stage {number} has no kind; there are: {sorted(STAGES)}")
+        try:
+            stages.append(Stage(kind, arguments))
+        except UsageError as error:
+            raise UsageError(f"{name}, stage {number}: {error}") from error
+    return Recipe(tuple(stages), seed, name)
+
+
+def builtin_names() -> list[str]:
+    """Names of the recipes that come with laconic."""
+    folder = resources.files("laconic.recipe") / "builtin"
+    return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".toml"))
+
+
+def load_recipe(source: str | os.PathLike[str]) -> Recipe:
+    """A built-in recipe by its name, or one from a TOML file.
+
+    Raises:
+        UsageError: neither a built-in name nor a readable file.
+    """
+    if str(source) in builtin_names():
+        folder = resources.files("laconic.recipe") / "builtin"
+        return parse((folder / f"{source}.toml").read_text(encoding="utf-8"), str(source))
+    try:
+        text = Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        listed = ", ".join(builtin_names())
+        raise UsageError(
+            f"{source}: neither a readable TOML file nor a built-in recipe ({listed})"
+        ) from error
+    return parse(text, Path(source).name)

@@ -1,0 +1,201 @@
+"""Run a recipe: stage by stage, each with its receipt; resume after a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from laconic.container import LacFile, Program
+from laconic.container.about import read_about
+from laconic.container.atomic import write_bytes
+from laconic.measure import Receipt, dense_receipt
+from laconic.measure.file import measure_file
+from laconic.measure.tensors import tensor_records
+from laconic.measure.versions import versions
+from laconic.pack import capture, pack_model_bytes
+from laconic.recipe import guard
+from laconic.recipe.recipe import Recipe, Stage
+from laconic.recipe.run_dir import RunDir
+from laconic.recipe.stages import STAGES, Context
+from laconic.represent import plain_state
+from laconic.train import Progress, Task, evaluate, make_fabric
+from laconic.train.checkpoint import load_model, save_model
+
+TIMED_CALLS = 30
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who is told of the progress; each member may be None."""
+
+    on_stage: Callable[[int, int, Stage], None] | None = None
+    """Number of the stage, of how many, and the stage: it begins."""
+    on_progress: Callable[[Progress], None] | None = None
+    """Inside a stage that trains."""
+    on_receipt: Callable[[Receipt], None] | None = None
+    """A stage is finished and measured."""
+
+
+def run(
+    model: nn.Module,
+    task: Task,
+    recipe: Recipe,
+    output: str | os.PathLike[str],
+    run_dir: str | os.PathLike[str],
+    *,
+    resume: bool = False,
+    watcher: Watcher | None = None,
+    fabric: Fabric | None = None,
+    identity: dict[str, Any] | None = None,
+) -> list[Receipt]:
+    """Compress `model` by `recipe` and write `output`, a ``.lac`` file.
+
+    Every stage is packed, opened and measured: its receipt goes to ``run_dir/receipts.json``.
+    The validation split is scored after every stage; the test split once, at the end, for the
+    dense network and for the result.
+
+    Args:
+        model: changed in place; the same weights and seed give the same file.
+        task: data, loss and metric.
+        recipe: what to do.
+        output: the file to write.
+        run_dir: where receipts and checkpoints go.
+        resume: go on with the run in `run_dir`, at its last finished stage or checkpoint.
+        watcher: told of the progress.
+        fabric: processes and devices; one process by default.
+        identity: what else tells this run from others (the names of model and task, say).
+
+    Returns:
+        The receipts, the dense network's and one for each stage.
+
+    Raises:
+        StageError: a stage changed nothing, or undid an earlier one.
+        UsageError: `run_dir` holds another run, or holds this one and `resume` is false.
+    """
+    watcher = watcher or Watcher()
+    fabric = fabric or make_fabric()
+    wanted = {
+        "recipe": recipe.as_json(),
+        "seed": recipe.seed,
+        "network": fingerprint(model),
+        **(identity or {}),
+    }
+    run_state = _Run(
+        model, task, recipe, RunDir(run_dir, wanted, resume=resume), watcher, fabric
+    )
+    run_state.go_on()
+    run_state.conclude(output)
+    return run_state.directory.receipts
+
+
+def fingerprint(model: nn.Module) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of a network's names and values."""
+    digest = hashlib.sha256()
+    for name, value in plain_state(model).items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
+
+
+@dataclass
+class _Run:
+    """One run on its way; `program` is captured once, since no stage here changes shapes."""
+
+    model: nn.Module
+    task: Task
+    recipe: Recipe
+    directory: RunDir
+    watcher: Watcher
+    fabric: Fabric
+    program: Program | None = None
+
+    def go_on(self) -> None:
+        """Do the stages that have no receipt yet."""
+        receipts = self.directory.receipts
+        done = receipts[-1].stage if receipts else -1
+        if done >= 0:
+            load_model(self.directory.model_path(done), self.model)
+        if done < 0 and self.recipe.stages[0].kind != "fit":
+            self._finish(0, Stage("fit", {"epochs": 0}), 0.0)
+        for number, stage in enumerate(self.recipe.stages, 1):
+            if number > done:
+                self._do(number, stage)
+
+    def _do(self, number: int, stage: Stage) -> None:
+        label = f"stage {number} ({stage.kind})"
+        if self.watcher.on_stage:
+            self.watcher.on_stage(number, len(self.recipe.stages), stage)
+        seed = stage_seed(self.recipe.seed, number)
+        torch.manual_seed(seed)
+        before = guard.snapshot(self.model)
+        start = time.perf_counter()
+        context = Context(
+            self.model,
+            self.task,
+            self.fabric,
+            seed,
+            self.directory.partial_path(number),
+            self.watcher.on_progress,
+        )
+        STAGES[stage.kind](context, **stage.arguments)
+        guard.check(before, self.model, label)
+        self._finish(number, stage, time.perf_counter() - start)
+
+    def _finish(self, number: int, stage: Stage, seconds: float) -> None:
+        receipt = self._measure(number, stage, seconds)
+        save_model(self.directory.model_path(number), self.model)
+        self.directory.finish(receipt)
+        if self.watcher.on_receipt:
+            self.watcher.on_receipt(receipt)
+
+    def packed(self) -> bytes:
+        """The network as it stands, as a ``.lac`` file."""
+        example = self.task.example_input
+        self.program = self.program or capture(self.model, example)
+        return pack_model_bytes(self.model, example_input=example, program=self.program)
+
+    def _measure(self, number: int, stage: Stage, seconds: float) -> Receipt:
+        data = self.packed()
+        metric = {"validation": evaluate(self.model, self.task, "validation", self.fabric)}
+        measured = measure_file(data, self.task, splits=(), metric=metric, count=TIMED_CALLS)
+        with LacFile(data) as file:
+            tensors = tensor_records(file, read_about(file).steps)
+        return Receipt(
+            **vars(measured),
+            stage=number,
+            kind="given" if number == 0 else stage.kind,
+            arguments={} if number == 0 else dict(stage.arguments),
+            seconds=seconds,
+            seed=self.recipe.seed,
+            versions=versions(),
+            tensors=tensors,
+        )
+
+    def conclude(self, output: str | os.PathLike[str]) -> None:
+        """Score the test split, for the dense network and the result, and write the file."""
+        receipts = self.directory.receipts
+        data = self.packed()
+        for receipt in (receipts[-1], dense_receipt(receipts)):
+            if "test" in receipt.metric:
+                continue
+            load_model(self.directory.model_path(receipt.stage), self.model)
+            value = evaluate(self.model, self.task, "test", self.fabric)
+            scored = replace(receipt, metric={**receipt.metric, "test": value})
+            receipts[receipts.index(receipt)] = scored
+        load_model(self.directory.model_path(receipts[-1].stage), self.model)
+        self.directory.write_receipts()
+        write_bytes(output, data)
+
+
+def stage_seed(seed: int, number: int) -> int:
+    """A seed of its own for each stage, so that a resumed stage draws what it would have drawn."""
+    digest = hashlib.sha256(f"{seed}/{number}".encode()).digest()
+    return int.from_bytes(digest[:6], "little")
