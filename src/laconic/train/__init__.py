@@ -1,0 +1,31 @@
+"""One fit loop for every stage and objective, evaluation, checkpoints."""
+
+from laconic.train.checkpoint import load_model, save_model
+from laconic.train.evaluate import evaluate
+from laconic.train.fabric import make_fabric
+from laconic.train.fit import EpochRecord, History, Progress, fit
+from laconic.train.objective import Objective, TaskLoss
+from laconic.train.optimizers import OPTIMIZERS
+from laconic.train.schedules import SCHEDULES
+from laconic.train.steps import step_classes, step_names
+from laconic.train.task import Batch, Split, Task
+
+__all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "Batch",
+    "EpochRecord",
+    "History",
+    "Objective",
+    "Progress",
+    "Split",
+    "Task",
+    "TaskLoss",
+    "evaluate",
+    "fit",
+    "load_model",
+    "make_fabric",
+    "save_model",
+    "step_classes",
+    "step_names",
+]
