@@ -57,7 +57,7 @@ def blank(shape: tuple[int, ...], dtype: DTypeLike, reader: Reader) -> IntArray:
     """
     try:
         return np.empty(shape, np.dtype(dtype).newbyteorder("="))
-    except (MemoryError, ValueError) as failure:
+    except (MemoryError, OverflowError, ValueError) as failure:
         items = math.prod(shape)
         raise reader.error(f"{items} items of {np.dtype(dtype)} do not fit memory") from failure
 

@@ -1,0 +1,55 @@
+"""What raw, fixed, bitmap and planes refuse, and where they say it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from laconic.coding import CODERS, Reader, encode
+from laconic.errors import FormatError
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("raw", "010203", "offset 0: raw items take 4 bytes, 3 are there"),
+        ("fixed", "020a3400", "offset 2: 4 codes of 2 bits take 1 bytes, 2 are there"),
+        ("fixed", "090a", "offset 1: 9 bits a code do not fit uint8"),
+        ("fixed", "0209", "offset 2: values from -5 to -5 do not fit uint8"),
+        ("fixed", "02fc03ff", "offset 4: values from 254 to 257 do not fit uint8"),
+        ("fixed", "028a00ff", "offset 3: a number is not in its shortest form"),
+        ("fixed", "02" + "ff" * 10, "offset 11: a number is longer than 10 bytes"),
+        ("fixed", "0302ff1f", "offset 3: the packed codes .* spare bits are not 0"),
+        ("bitmap", "1a01000a", "offset 0: the bitmap .* spare bits are not 0"),
+        ("bitmap", "0a00050505", "offset 2: a part is coded by coder 0; only"),
+        ("bitmap", "0a04000a", "offset 2: a part is coded by coder 4; only 1, 2 and 5"),
+        ("planes", "02", "offset 1: items of 1 bytes have no plane 1"),
+        ("planes", "0109", "offset 2: a number is 9; at most 1 is possible here"),
+        ("planes", "00010203", "offset 1: 4 bytes were promised, 3 are left"),
+        ("planes", "0001020304ff", "offset 5: 1 bytes are left over"),
+        ("planes", "01020000", "offset 3: a table of no symbols"),
+    ],
+)
+def test_refuses(name: str, data: str, message: str) -> None:
+    with pytest.raises(FormatError, match=message):
+        CODERS[name].decode(Reader(bytes.fromhex(data)), (4,), np.uint8)
+
+
+@pytest.mark.parametrize("name", CODERS)
+def test_an_empty_array_takes_no_bytes_and_is_refused_with_some(name: str) -> None:
+    assert CODERS[name].encode(np.zeros((2, 0), np.int16)) == b""
+    with pytest.raises(FormatError, match=r"offset 0: .*1 (bytes )?are (left over|there)"):
+        CODERS[name].decode(Reader(b"\0"), (2, 0), np.int16)
+
+
+def test_what_no_memory_holds_is_refused() -> None:
+    one_symbol = Reader(encode(np.full(3, 9, np.int64), "fixed")[1:])
+    with pytest.raises(FormatError, match=f"{1 << 60} items of int64 do not fit memory"):
+        CODERS["fixed"].decode(one_symbol, (1 << 60,), np.int64)
+
+
+def test_a_plane_of_noise_stays_as_it_is_and_a_plane_of_exponents_shrinks() -> None:
+    weights = np.random.default_rng(0).normal(0, 0.05, 10_000).astype(np.float32)
+    data = CODERS["planes"].encode(weights.view(np.uint32))
+    assert data[0] == 0b1000
+    assert 0.82 < len(data) / weights.nbytes < 0.85

@@ -1,0 +1,135 @@
+"""A second decoder, written from spec/coders.md alone: slow, plain Python, no code of laconic's."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from laconic.coding import CODERS, encode
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "contracts"))
+from check_coder import cases, small_cases
+
+CASES = {**small_cases(), **cases()}
+SHORT = [name for name, codes in CASES.items() if codes.size <= 3000]
+
+
+class Stranger:
+    """Decodes a coded array; `size` is the bytes of an item, and items come out unsigned."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = list(data)
+
+    def u8(self) -> int:
+        return self.data.pop(0)
+
+    def leb(self) -> int:
+        byte = self.u8()
+        return byte if byte < 128 else byte - 128 + 128 * self.leb()
+
+    def wide(self) -> int:
+        zigzag = self.leb()
+        return zigzag // 2 if zigzag % 2 == 0 else -(zigzag + 1) // 2
+
+    def take(self, count: int) -> list[int]:
+        taken, self.data = self.data[:count], self.data[count:]
+        return taken
+
+    def packed(self, count: int, width: int) -> list[int]:
+        number = int.from_bytes(bytes(self.take((count * width + 7) // 8)), "little")
+        return [number >> (i * width) & ((1 << width) - 1) for i in range(count)]
+
+    def array(self, count: int, size: int) -> list[int]:
+        decoders = [self.raw, self.fixed, self.huffman, self.gap, self.bitmap, self.planes]
+        decode = decoders[self.u8()]
+        items = decode(count, size) if count else []
+        assert not self.data
+        return [item % (1 << 8 * size) for item in items]
+
+    def raw(self, count: int, size: int) -> list[int]:
+        return [int.from_bytes(bytes(self.take(size)), "little") for _ in range(count)]
+
+    def fixed(self, count: int, size: int) -> list[int]:
+        width, lowest = self.u8(), self.wide()
+        return [lowest + offset for offset in self.packed(count, width)]
+
+    def huffman(self, count: int, size: int) -> list[int]:
+        number, first = self.leb(), self.wide()
+        if number == 1:
+            return [first] * count
+        symbols, width = [first], self.u8()
+        if width < 65:
+            for step in self.packed(number - 1, width):
+                symbols.append(symbols[-1] + step + 1)
+        else:
+            marks = self.packed(self.leb(), 1)
+            symbols += [first + 1 + i for i, mark in enumerate(marks) if mark]
+        head = self.u8()
+        lengths = [head % 32 + longer for longer in self.packed(number, head // 32)]
+        code, last, codes = -1, 0, {}
+        for length, symbol in sorted(zip(lengths, symbols, strict=True)):
+            code = (code + 1) << (length - last)
+            codes[f"{code:0{length}b}"] = symbol
+            last = length
+        bits = "".join(f"{byte:08b}" for byte in self.take(len(self.data)))
+        items, word = [], ""
+        for bit in bits:
+            word += bit
+            if word in codes and len(items) < count:
+                items.append(codes[word])
+                word = ""
+        assert len(items) == count
+        assert set(word) <= {"0"}
+        return items
+
+    def gap(self, count: int, size: int) -> list[int]:
+        items = [0] * count
+        entries = self.leb()
+        if entries:
+            self.u8()
+            gaps = Stranger(bytes(self.take(self.leb()))).array(entries, 2)
+            place = 0
+            for skip, value in zip(gaps, self.array(entries, size), strict=True):
+                items[place + skip] = value
+                place += skip + 1
+        return items
+
+    def bitmap(self, count: int, size: int) -> list[int]:
+        bits = self.packed(count, 1)
+        values = iter(self.array(sum(bits), size))
+        return [next(values) if bit else 0 for bit in bits]
+
+    def planes(self, count: int, size: int) -> list[int]:
+        coded, items = self.u8(), [0] * count
+        for index in range(size):
+            if coded >> index & 1:
+                plane = Stranger(bytes(self.take(self.leb()))).huffman(count, 1)
+            else:
+                plane = self.take(count)
+            items = [item + (byte << 8 * index) for item, byte in zip(items, plane, strict=True)]
+        return items
+
+
+@pytest.mark.parametrize("name", CODERS)
+@pytest.mark.parametrize("case", SHORT)
+def test_a_stranger_decodes_from_the_specification(name: str, case: str) -> None:
+    codes = CASES[case]
+    size = codes.dtype.itemsize
+    items = Stranger(encode(codes, name)).array(codes.size, size)
+    assert items == [int(item) % (1 << 8 * size) for item in codes.reshape(-1)]
+
+
+@pytest.mark.parametrize(
+    ("name", "codes", "written"),
+    [
+        ("fixed", np.array([5, 6, 8]), "020a34"),
+        ("huffman", np.array([7, 7, 8, 9, 7], np.uint8), "030e0021062c"),
+        ("gap", np.array([0, 3, 4, 0, 0], np.uint8), "020104010100010101 0602"),
+        ("bitmap", np.array([0, 5, 0, 5], np.uint8), "0a01000a"),
+    ],
+)
+def test_the_examples_of_the_specification_hold(name: str, codes: np.ndarray, written: str) -> None:
+    assert CODERS[name].encode(codes) == bytes.fromhex(written)
