@@ -1,9 +1,10 @@
 """Neural networks in fewer bits: compress, pack, run, measure.
 
->>> import laconic
+>>> from laconic import Prune
+>>> from laconic.represent import represent
 >>> from torch import nn
 >>> layer = nn.Linear(100, 10)
->>> laconic.represent(layer, laconic.Prune(0.9))
+>>> represent(layer, Prune(0.9))
 Prune(sparsity=0.9)
 >>> int((layer.weight != 0).sum())
 100
@@ -18,10 +19,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from laconic.pack import load, pack
+    from laconic.pack import load
     from laconic.prune import Prune
     from laconic.quantize import Affine, Uniform
-    from laconic.represent import represent
     from laconic.share import Share
     from laconic.train import fit
 
@@ -32,11 +32,9 @@ _HOMES = {
     "Uniform": "quantize",
     "fit": "train",
     "load": "pack",
-    "pack": "pack",
-    "represent": "represent",
 }
 
-__all__ = ["Affine", "Prune", "Share", "Uniform", "fit", "load", "pack", "represent"]
+__all__ = ["Affine", "Prune", "Share", "Uniform", "fit", "load"]
 
 
 def __getattr__(name: str) -> Any:

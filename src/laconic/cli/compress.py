@@ -15,8 +15,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")
 
 
 def compress(
-    model: Annotated[str, typer.Argument(help="zoo:NAME, package.module:callable or file.py:callable")],
-    task: Annotated[str, typer.Option(help="zoo:NAME, package.module:callable or file.py:callable")],
+    model: Annotated[
+        str, typer.Argument(help="zoo:NAME, package.module:callable or file.py:callable")
+    ],
+    task: Annotated[
+        str, typer.Option(help="zoo:NAME, package.module:callable or file.py:callable")
+    ],
     recipe: Annotated[str, typer.Option(help="A built-in recipe's name or a TOML file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .lac file to write.")],
     weights: Annotated[

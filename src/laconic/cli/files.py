@@ -61,11 +61,10 @@ def _sizes(source: Path, target: Path, before: int, after: int, json: bool) -> N
 def inspect(source: Source, json: Json = False) -> None:
     """Show each tensor: shape, steps, distinct values, zeros, coder, bytes, bits a weight."""
     from laconic.container import LacFile
-    from laconic.container.about import read_about
     from laconic.measure.tensors import tensor_records
 
     with LacFile(source) as file:
-        records = tensor_records(file, read_about(file).steps)
+        records = tensor_records(file)
         sections = {name: length for name, (_, length, _) in file.sections.items()}
         total = len(file.data)
     if json:
@@ -117,7 +116,9 @@ def verify(source: Source, json: Json = False) -> None:
 
 def run(
     source: Source,
-    inputs: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help=".npy, or .npz by name")],
+    inputs: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help=".npy, or .npz by name")
+    ],
     output: Annotated[Path, typer.Argument(help=".npy, or .npz for several outputs")],
     batch: Annotated[int, typer.Option(help="Examples computed at once.", min=1)] = 256,
     json: Json = False,
@@ -144,7 +145,9 @@ def run(
     elif len(results) == 1:
         np.save(buffer, next(iter(results.values())), allow_pickle=False)
     else:
-        raise UsageError(f"{len(results)} outputs ({', '.join(results)}) need an .npz, not {output}")
+        raise UsageError(
+            f"{len(results)} outputs ({', '.join(results)}) need an .npz, not {output}"
+        )
     write_bytes(output, buffer.getvalue())
     shapes = {name: list(array.shape) for name, array in results.items()}
     if json:

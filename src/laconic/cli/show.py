@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ FIGURES: list[tuple[str, str, Any]] = [
 ]
 
 
-def comparison(measurements: dict[str, Measurement], title: str) -> Table:
+def comparison(measurements: Mapping[str, Measurement], title: str) -> Table:
     """Measurements side by side; the last column says how the last compares with the first."""
     table = Table(title=title, title_justify="left")
     table.add_column("")

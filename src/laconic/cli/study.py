@@ -28,7 +28,9 @@ def study(
 
     if list_all or name is None:
         if json:
-            show.print_json([{"name": s.name, "summary": s.summary} for s in studies.STUDIES.values()])
+            show.print_json(
+                [{"name": s.name, "summary": s.summary} for s in studies.STUDIES.values()]
+            )
             return
         for known in studies.STUDIES.values():
             show.console.print(f"{known.name}: {known.summary} (about {known.minutes} minutes)")

@@ -50,7 +50,7 @@ def measure_file(
     example = task.example_input.numpy()
     session = runtime.load(data)
     name = session.inputs[0].name
-    macs, effective = count_macs(session, **{name: example})
+    macs, effective = count_macs(session, {name: example})
     with LacFile(data) as file:
         statistics = statistics_of(session.program)
         entries = owned_entries(file)

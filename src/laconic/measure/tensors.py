@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from laconic.container import DTYPES, Entry, LacFile, Program, from_bits
+from laconic.container import DTYPES, Entry, LacFile, Program, about, from_bits
+from laconic.errors import FormatError
 from laconic.measure.receipts import TensorRecord
 
 BINS = 64
@@ -22,9 +22,7 @@ def statistics_of(program: Program | None) -> set[str]:
     if program is None:
         return set()
     return {
-        node.inputs[place]
-        for node in program.nodes
-        for place in STATISTICS.get(node.operator, ())
+        node.inputs[place] for node in program.nodes for place in STATISTICS.get(node.operator, ())
     }
 
 
@@ -37,13 +35,25 @@ def owned_entries(file: LacFile) -> list[Entry]:
     ]
 
 
-def tensor_records(file: LacFile, steps: Mapping[str, list[str]]) -> list[TensorRecord]:
+def steps_of(file: LacFile) -> dict[str, list[str]]:
+    """Tensor name → its chain as constructor calls; FormatError when the section is damaged."""
+    section = file.section("about")
+    if section is None:
+        return {}
+    offset = file.sections["about"][0]
+    steps = about.decode(section, offset).get("steps", {})
+    if not isinstance(steps, dict):
+        raise FormatError("the steps in the section about are no table", offset)
+    return {str(name): [str(step) for step in chain] for name, chain in steps.items()}
+
+
+def tensor_records(file: LacFile) -> list[TensorRecord]:
     """A record of every tensor in a file, in its order.
 
-    Args:
-        file: an open file.
-        steps: tensor name → its chain, as the section ``about`` has it.
+    Raises:
+        FormatError: the file is damaged.
     """
+    steps = steps_of(file)
     return [_record(file, entry, steps.get(name, [])) for name, entry in file.entries.items()]
 
 

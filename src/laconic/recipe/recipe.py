@@ -36,8 +36,8 @@ class Stage:
 
     def __post_init__(self) -> None:
         if self.kind not in STAGES:
-            known = ", ".join(sorted(STAGES))
-            raise UsageError(f"no stage is named {self.kind!r}; there are: {known}")
+            names = ", ".join(sorted(STAGES))
+            raise UsageError(f"no stage is named {self.kind!r}; there are: {names}")
         known = {
             name: parameter
             for name, parameter in inspect.signature(STAGES[self.kind]).parameters.items()

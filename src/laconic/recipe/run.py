@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import time
@@ -14,7 +15,6 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from laconic.container import LacFile, Program
-from laconic.container.about import read_about
 from laconic.container.atomic import write_bytes
 from laconic.measure import Receipt, dense_receipt
 from laconic.measure.file import measure_file
@@ -26,8 +26,7 @@ from laconic.recipe.recipe import Recipe, Stage
 from laconic.recipe.run_dir import RunDir
 from laconic.recipe.stages import STAGES, Context
 from laconic.represent import plain_state
-from laconic.train import Progress, Task, evaluate, make_fabric
-from laconic.train.checkpoint import load_model, save_model
+from laconic.train import Progress, Task, evaluate, load_model, make_fabric, save_model
 
 TIMED_CALLS = 30
 
@@ -88,12 +87,11 @@ def run(
         "network": fingerprint(model),
         **(identity or {}),
     }
-    run_state = _Run(
-        model, task, recipe, RunDir(run_dir, wanted, resume=resume), watcher, fabric
-    )
-    run_state.go_on()
-    run_state.conclude(output)
-    return run_state.directory.receipts
+    directory = RunDir(run_dir, wanted, resume=resume)
+    running = _Run(model, copy.deepcopy(model), task, recipe, directory, watcher, fabric)
+    running.go_on()
+    running.conclude(output)
+    return directory.receipts
 
 
 def fingerprint(model: nn.Module) -> str:
@@ -101,7 +99,8 @@ def fingerprint(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, value in plain_state(model).items():
         digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        flat = value.detach().cpu().contiguous().flatten()
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -110,6 +109,8 @@ class _Run:
     """One run on its way; `program` is captured once, since no stage here changes shapes."""
 
     model: nn.Module
+    fresh: nn.Module
+    """The network as it was given, without chains: saved stages are loaded into copies of it."""
     task: Task
     recipe: Recipe
     directory: RunDir
@@ -167,7 +168,7 @@ class _Run:
         metric = {"validation": evaluate(self.model, self.task, "validation", self.fabric)}
         measured = measure_file(data, self.task, splits=(), metric=metric, count=TIMED_CALLS)
         with LacFile(data) as file:
-            tensors = tensor_records(file, read_about(file).steps)
+            tensors = tensor_records(file)
         return Receipt(
             **vars(measured),
             stage=number,
@@ -183,16 +184,20 @@ class _Run:
         """Score the test split, for the dense network and the result, and write the file."""
         receipts = self.directory.receipts
         data = self.packed()
-        for receipt in (receipts[-1], dense_receipt(receipts)):
-            if "test" in receipt.metric:
-                continue
-            load_model(self.directory.model_path(receipt.stage), self.model)
-            value = evaluate(self.model, self.task, "test", self.fabric)
-            scored = replace(receipt, metric={**receipt.metric, "test": value})
-            receipts[receipts.index(receipt)] = scored
-        load_model(self.directory.model_path(receipts[-1].stage), self.model)
+        dense = dense_receipt(receipts)
+        if "test" not in dense.metric:
+            network = copy.deepcopy(self.fresh)
+            load_model(self.directory.model_path(dense.stage), network)
+            self._score(dense, network)
+        if "test" not in receipts[-1].metric:
+            self._score(receipts[-1], self.model)
         self.directory.write_receipts()
         write_bytes(output, data)
+
+    def _score(self, receipt: Receipt, network: nn.Module) -> None:
+        value = evaluate(network, self.task, "test", self.fabric)
+        place = self.directory.receipts.index(receipt)
+        self.directory.receipts[place] = replace(receipt, metric={**receipt.metric, "test": value})
 
 
 def stage_seed(seed: int, number: int) -> int:

@@ -15,8 +15,7 @@ from torch import nn
 from laconic.errors import PatternError, UsageError
 from laconic.prune import SCOPES, Prune
 from laconic.represent import Step, matches_layer, represent_layers, weights
-from laconic.train import Progress, Task, fit
-from laconic.train.steps import STEPS
+from laconic.train import Progress, Task, fit, step_names
 
 Layers = str | list[str]
 
@@ -139,7 +138,7 @@ def by_layer(
 
 
 STAGES: dict[str, Callable[..., None]] = {
-    **{kind: step_stage(kind, step) for kind, step in STEPS.items()},
+    **{kind: step_stage(kind, step) for kind, step in step_names().items()},
     "fit": fit_stage,
     "prune": prune_stage,
     **{point.name: point.load() for point in entry_points(group="laconic.stages")},

@@ -209,14 +209,23 @@ def plain_state(model: nn.Module) -> dict[str, Tensor]:
 def plain(model: nn.Module) -> nn.Module:
     """A copy of the model without parametrizations, in eval mode, with the restricted values."""
     twin = copy.deepcopy(model).eval()
-    for owners in _owners(twin).values():
-        if not parametrize.is_parametrized(*owners[0]):
-            continue
-        with torch.no_grad():
-            value = nn.Parameter(getattr(*owners[0]).detach().clone(), requires_grad=False)
-        for module, name in owners:
-            parametrize.remove_parametrizations(module, name, leave_parametrized=False)
-            setattr(module, name, value)
+    restricted = {
+        name: owners
+        for name, owners in _owners(twin).items()
+        if parametrize.is_parametrized(*owners[0])
+    }
+    with torch.no_grad():
+        values = {name: getattr(*owners[0]).detach().clone() for name, owners in restricted.items()}
+    for module in list(twin.modules()):
+        if parametrize.is_parametrized(module):
+            # Not torch's remove_parametrizations: that deletes the property from the class,
+            # which a deep copy shares with its original.
+            module.__class__ = type(module).__bases__[0]
+            del module._modules["parametrizations"]
+    for name, owners in restricted.items():
+        value = nn.Parameter(values[name], requires_grad=False)
+        for module, key in owners:
+            module.register_parameter(key, value)
     return twin
 
 

@@ -1,0 +1,212 @@
+"""A torch model → a `.lac` file: weights through their chains, program, probe, description."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from laconic import runtime
+from laconic.container import LacFile, Probe, Program, StoredTensor, codebook, pack_bytes, uniform
+from laconic.container import about as about_section
+from laconic.container import probe as probe_section
+from laconic.container import program as program_section
+from laconic.container.atomic import write_bytes
+from laconic.container.dtypes import Bits
+from laconic.errors import MismatchError, UnsupportedError, UsageError
+from laconic.pack.capture import Example, capture, run
+from laconic.pack.structure import structured
+from laconic.pack.torch_bits import FILE_DTYPES, bits_of
+from laconic.represent import Grid, Step, chains, plain, plain_state
+
+
+def pack(
+    model: nn.Module,
+    path: str | os.PathLike[str],
+    *,
+    example_input: Example | None = None,
+    program: bool | Program = True,
+    probe: bool = True,
+    about: bool | Mapping[str, Any] = True,
+    dynamic_batch: bool = True,
+) -> int:
+    """Write a model as one `.lac` file that decodes to exactly its weights; returns the bytes.
+
+    Each tensor of the state dict is stored under its plain name in the smallest lossless form;
+    what `represent` put on a weight shows in its bytes. Tied weights are stored once.
+
+    Args:
+        model: with or without chains; it stays as it is.
+        path: the file to write; it appears whole or not at all.
+        example_input: one tensor, or a tuple of them, as ``model(*example_input)`` takes them.
+        program: store what the model computes, so that the file runs without its class; what
+            `capture` gave for this model saves the time of capturing it again.
+        probe: run the program (in NumPy) on a known input, compare with torch, and store the
+            outputs, by which every reader can check itself.
+        about: store the steps of each weight as text; a mapping (``{"labels": [...]}``) adds
+            entries of its own; False stores nothing.
+        dynamic_batch: the program takes any batch size.
+
+    Raises:
+        UsageError: no example input for the program, or one on which the model does not run.
+        UnsupportedError: the model cannot be exported, or holds what no file can hold.
+        MismatchError: the program computes something else than the model. Nothing is written.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     pack(nn.Linear(3, 2), f"{folder}/x.lac", example_input=torch.zeros(1, 3)) < 300
+        True
+    """
+    data = pack_model_bytes(
+        model,
+        example_input=example_input,
+        program=program,
+        probe=probe,
+        about=about,
+        dynamic_batch=dynamic_batch,
+    )
+    write_bytes(path, data)
+    return len(data)
+
+
+def pack_model_bytes(
+    model: nn.Module,
+    *,
+    example_input: Example | None = None,
+    program: bool | Program = True,
+    probe: bool = True,
+    about: bool | Mapping[str, Any] = True,
+    dynamic_batch: bool = True,
+) -> bytes:
+    """The bytes of the file that `pack` writes, with its arguments and errors."""
+    tensors, expected = _stored_tensors(model)
+    sections: dict[str, bytes] = {}
+    if described := _described(model, about):
+        sections["about"] = about_section.encode(described)
+    if program is False:
+        return _verified(pack_bytes(tensors, sections), expected)
+    if isinstance(program, Program):
+        captured = program
+    elif example_input is None:
+        raise UsageError(
+            "the program is captured from a run: give example_input (a tensor or a tuple of "
+            "them), or program=False to store the weights alone"
+        )
+    else:
+        captured = capture(model, example_input, dynamic_batch=dynamic_batch)
+    names = [tensor.name for tensor in tensors]
+    sections["program"] = program_section.encode(captured, names)
+    data = _verified(pack_bytes(tensors, sections), expected)
+    if not probe:
+        return data
+    sections["probe"] = probe_section.encode(_probe(data, captured, model))
+    return pack_bytes(tensors, sections)
+
+
+def _described(model: nn.Module, about: bool | Mapping[str, Any]) -> dict[str, Any]:
+    """What the section about says; empty when there is nothing to say."""
+    if about is False:
+        return {}
+    steps = {name: [str(step) for step in chain] for name, chain in chains(model).items()}
+    described: dict[str, Any] = {"steps": steps} if steps else {}
+    return described if about is True else {**described, **about}
+
+
+def _stored_tensors(model: nn.Module) -> tuple[list[StoredTensor], dict[str, Bits]]:
+    """Every tensor in its smallest form, and the bits that each must decode to."""
+    for name, value in model.state_dict().items():
+        if not isinstance(value, Tensor):
+            kind = type(value).__name__
+            raise UnsupportedError(f"{name}: a {kind} in the state dict; a file holds tensors")
+    steps = chains(model)
+    tensors: list[StoredTensor] = []
+    expected: dict[str, Bits] = {}
+    seen: dict[int, StoredTensor] = {}
+    for name, tensor in plain_state(model).items():
+        if id(tensor) in seen:  # tied: plain_state gives both names the same object
+            first = seen[id(tensor)]
+            stored, bits = replace(first, name=name), expected[first.name]
+        else:
+            bits, dtype = bits_of(name, tensor)
+            stored = _stored(name, tensor, bits, dtype, steps.get(name, []))
+        seen.setdefault(id(tensor), stored)
+        tensors.append(stored)
+        expected[name] = bits
+    return tensors, expected
+
+
+def _stored(name: str, tensor: Tensor, bits: Bits, dtype: str, steps: list[Step]) -> StoredTensor:
+    """On its chain's grid when that gives the same bits, else by its values' structure."""
+    grid = next((step for step in reversed(steps) if isinstance(step, Grid)), None)
+    if grid is not None and grid.form == "uniform" and dtype == "F32":
+        with torch.no_grad():
+            # A grid value's code is the value's own; what a later step zeroed has code 0.
+            codes = grid.codes(tensor).cpu().numpy()
+            tables = {key: table.cpu().numpy() for key, table in grid.tables().items()}
+        axis = None if tables["scale"].size == 1 else int(tables["axis"]) % tensor.ndim
+        candidate = uniform(name, codes, tables["scale"].reshape(-1), axis)
+        if np.array_equal(candidate.bits, bits):
+            return candidate
+    if grid is not None and grid.form == "codebook":
+        return codebook(name, bits, dtype)
+    return structured(name, bits, dtype)
+
+
+def _verified(data: bytes, expected: Mapping[str, Bits]) -> bytes:
+    """`data`, once every tensor in it decodes to the bits that the model has."""
+    with LacFile(data) as file:
+        for name, bits in expected.items():
+            if not np.array_equal(file.bits(name), bits):
+                raise MismatchError(
+                    f"{name}: the coder {file.coder(name)!r} does not give back its values; "
+                    "nothing was written. Please report this: it is a fault in laconic"
+                )
+    return data
+
+
+def _probe(data: bytes, program: Program, model: nn.Module) -> Probe:
+    """The program's outputs on the probe's input, once they are also those of the model.
+
+    Raises:
+        UnsupportedError: the runtime cannot run the program.
+        MismatchError: the program computes something else than the model.
+    """
+    try:
+        session = runtime.load(data)
+    except UnsupportedError as error:
+        raise UnsupportedError(
+            f"{error}\npack(..., probe=False) stores the program unchecked, "
+            "program=False leaves it out"
+        ) from error
+    sizes = tuple(
+        tuple(1 if isinstance(size, str) else size for size in value.shape)
+        for value in program.inputs
+    )
+    arrays = probe_inputs(program, sizes)
+    outputs = session.run(*arrays)
+    expected = run(plain(model).cpu(), tuple(torch.from_numpy(array) for array in arrays))
+    if len(outputs) != len(expected):
+        raise MismatchError(f"the program has {len(outputs)} outputs, the model {len(expected)}")
+    for value, output, tensor in zip(program.outputs, outputs, expected, strict=True):
+        if output.shape != tuple(tensor.shape) or FILE_DTYPES[tensor.dtype] != value.dtype:
+            raise MismatchError(
+                f"the program's {value.name} has shape {list(output.shape)}, dtype {value.dtype}; "
+                f"the model's has {list(tensor.shape)}, {tensor.dtype}"
+            )
+        found = f"the program's {value.name}, against the model's,"
+        probe_section.check_output(found, tensor.numpy(), output, output)
+    return Probe(sizes, tuple(probe_section.sample(output) for output in outputs))
+
+
+def probe_inputs(program: Program, sizes: tuple[tuple[int, ...], ...]) -> list[Any]:
+    """The probe's inputs as NumPy arrays, in the program's order."""
+    return [
+        probe_section.make_input(value, size, index)
+        for index, (value, size) in enumerate(zip(program.inputs, sizes, strict=True))
+    ]
