@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from laconic.prune import Prune
     from laconic.quantize import Affine, Uniform
     from laconic.share import Share
-    from laconic.train import fit
+    from laconic.train.fit import fit
 
 _HOMES = {
     "Affine": "quantize",

@@ -9,18 +9,13 @@ from typing import Annotated
 import typer
 
 from laconic.cli import show
+from laconic.cli.options import Json, Model, Task
 from laconic.measure.receipts import dense_receipt
-
-Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 
 
 def compress(
-    model: Annotated[
-        str, typer.Argument(help="zoo:NAME, package.module:callable or file.py:callable")
-    ],
-    task: Annotated[
-        str, typer.Option(help="zoo:NAME, package.module:callable or file.py:callable")
-    ],
+    model: Model,
+    task: Task,
     recipe: Annotated[str, typer.Option(help="A built-in recipe's name or a TOML file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .lac file to write.")],
     weights: Annotated[

@@ -14,6 +14,7 @@ import numpy as np
 import typer
 
 from laconic.cli import show
+from laconic.cli.options import Json
 from laconic.errors import LaconicError
 from laconic.measure.receipts import dense_receipt
 
@@ -36,7 +37,7 @@ def demo(
         "laconic-demo"
     ),
     threads: Annotated[int | None, typer.Option(help="Threads to compute with.", min=1)] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Train LeNet-5 on handwritten digits, compress it, run the file without torch, report."""
     import torch

@@ -11,11 +11,8 @@ import typer
 from rich.table import Table
 
 from laconic.cli import show
+from laconic.cli.options import Json, Source, Target
 from laconic.errors import DataError, MismatchError, UsageError
-
-Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
-Source = Annotated[Path, typer.Argument(exists=True, dir_okay=False)]
-Target = Annotated[Path, typer.Argument()]
 
 
 def pack(source: Source, target: Target, json: Json = False) -> None:
@@ -145,9 +142,8 @@ def run(
     elif len(results) == 1:
         np.save(buffer, next(iter(results.values())), allow_pickle=False)
     else:
-        raise UsageError(
-            f"{len(results)} outputs ({', '.join(results)}) need an .npz, not {output}"
-        )
+        names = ", ".join(results)
+        raise UsageError(f"{len(results)} outputs ({names}) need an .npz, not {output}")
     write_bytes(output, buffer.getvalue())
     shapes = {name: list(array.shape) for name, array in results.items()}
     if json:

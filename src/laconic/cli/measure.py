@@ -9,15 +9,12 @@ from typing import Annotated
 import typer
 
 from laconic.cli import show
-
-Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
+from laconic.cli.options import Json, Task
 
 
 def measure(
     files: Annotated[list[Path], typer.Argument(help=".lac files", exists=True, dir_okay=False)],
-    task: Annotated[
-        str, typer.Option(help="zoo:NAME, package.module:callable or file.py:callable")
-    ],
+    task: Task,
     threads: Annotated[int, typer.Option(help="Threads for the timing.", min=1)] = 1,
     count: Annotated[int, typer.Option(help="Timed calls.", min=1)] = 50,
     json: Json = False,

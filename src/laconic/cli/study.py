@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from laconic.cli import show
+from laconic.cli.options import Json
 from laconic.errors import UsageError
 
 
@@ -21,7 +22,7 @@ def study(
     run_dir: Annotated[
         Path | None, typer.Option(help="Keep receipts and checkpoints here; goes on after a kill.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Rerun a study and compare with the published numbers; exit code 1 if a goal is missed."""
     from laconic import studies
@@ -32,8 +33,8 @@ def study(
                 [{"name": s.name, "summary": s.summary} for s in studies.STUDIES.values()]
             )
             return
-        for known in studies.STUDIES.values():
-            show.console.print(f"{known.name}: {known.summary} (about {known.minutes} minutes)")
+        for one in studies.STUDIES.values():
+            show.console.print(f"{one.name}: {one.summary} (about {one.minutes} minutes)")
         return
     if name not in studies.STUDIES:
         raise UsageError(f"no study is named {name!r}; there are: {', '.join(studies.STUDIES)}")

@@ -69,7 +69,8 @@ def run(
         run_dir: where receipts and checkpoints go.
         resume: go on with the run in `run_dir`, at its last finished stage or checkpoint.
         watcher: told of the progress.
-        fabric: processes and devices; one process by default.
+        fabric: processes and devices; one process by default. Under ``torchrun`` the first
+            process measures and writes.
         identity: what else tells this run from others (the names of model and task, say).
 
     Returns:
@@ -87,7 +88,11 @@ def run(
         "network": fingerprint(model),
         **(identity or {}),
     }
-    directory = RunDir(run_dir, wanted, resume=resume)
+    if fabric.is_global_zero:
+        directory = RunDir(run_dir, wanted, resume=resume)
+    fabric.barrier()
+    if not fabric.is_global_zero:
+        directory = RunDir(run_dir, wanted, resume=True, writes=False)
     running = _Run(model, copy.deepcopy(model), task, recipe, directory, watcher, fabric)
     running.go_on()
     running.conclude(output)
@@ -151,10 +156,14 @@ class _Run:
         self._finish(number, stage, time.perf_counter() - start)
 
     def _finish(self, number: int, stage: Stage, seconds: float) -> None:
-        receipt = self._measure(number, stage, seconds)
-        save_model(self.directory.model_path(number), self.model)
+        metric = {"validation": evaluate(self.model, self.task, "validation", self.fabric)}
+        measured = None
+        if self.fabric.is_global_zero:
+            measured = self._measure(number, stage, seconds, metric)
+            save_model(self.directory.model_path(number), self.model)
+        receipt: Receipt = self.fabric.broadcast(measured)
         self.directory.finish(receipt)
-        if self.watcher.on_receipt:
+        if self.watcher.on_receipt and self.fabric.is_global_zero:
             self.watcher.on_receipt(receipt)
 
     def packed(self) -> bytes:
@@ -163,9 +172,10 @@ class _Run:
         self.program = self.program or capture(self.model, example)
         return pack_model_bytes(self.model, example_input=example, program=self.program)
 
-    def _measure(self, number: int, stage: Stage, seconds: float) -> Receipt:
+    def _measure(
+        self, number: int, stage: Stage, seconds: float, metric: dict[str, float]
+    ) -> Receipt:
         data = self.packed()
-        metric = {"validation": evaluate(self.model, self.task, "validation", self.fabric)}
         measured = measure_file(data, self.task, splits=(), metric=metric, count=TIMED_CALLS)
         with LacFile(data) as file:
             tensors = tensor_records(file)
@@ -183,7 +193,6 @@ class _Run:
     def conclude(self, output: str | os.PathLike[str]) -> None:
         """Score the test split, for the dense network and the result, and write the file."""
         receipts = self.directory.receipts
-        data = self.packed()
         dense = dense_receipt(receipts)
         if "test" not in dense.metric:
             network = copy.deepcopy(self.fresh)
@@ -192,7 +201,8 @@ class _Run:
         if "test" not in receipts[-1].metric:
             self._score(receipts[-1], self.model)
         self.directory.write_receipts()
-        write_bytes(output, data)
+        if self.fabric.is_global_zero:
+            write_bytes(output, self.packed())
 
     def _score(self, receipt: Receipt, network: nn.Module) -> None:
         value = evaluate(network, self.task, "test", self.fabric)

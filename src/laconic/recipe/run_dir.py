@@ -22,15 +22,22 @@ class RunDir:
         path: the directory; made when it does not exist.
         identity: what the run is asked to do, as JSON data.
         resume: go on with what is there.
+        writes: False in all processes but the first, which read and do not write.
 
     Raises:
         UsageError: the directory holds a run and `resume` was not asked, or holds another run.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], identity: dict[str, Any], *, resume: bool
+        self,
+        path: str | os.PathLike[str],
+        identity: dict[str, Any],
+        *,
+        resume: bool,
+        writes: bool = True,
     ) -> None:
         self.path = Path(path)
+        self.writes = writes
         self.path.mkdir(parents=True, exist_ok=True)
         self.receipts: list[Receipt] = []
         if not self._file("run.json").exists():
@@ -76,9 +83,12 @@ class RunDir:
     def finish(self, receipt: Receipt) -> None:
         """Record a finished stage; what comes after a kill starts behind it."""
         self.receipts.append(receipt)
+        if not self.writes:
+            return
         self.write_receipts()
         self.partial_path(receipt.stage).unlink(missing_ok=True)
 
     def write_receipts(self) -> None:
         """Write all receipts again."""
-        self.write_text("receipts.json", to_json(self.receipts))
+        if self.writes:
+            self.write_text("receipts.json", to_json(self.receipts))

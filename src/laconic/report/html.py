@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laconic.errors import DataError, UnsupportedError
-from laconic.measure.receipts import Receipt, read
+from laconic.measure.receipts import Receipt, dense_receipt, read
 from laconic.report import compare, tensors, wording
 from laconic.report.axes import Axis, linear_axis, log_axis
 from laconic.report.charts import Series, StageChart, drawable, histogram, stage_chart
@@ -36,7 +36,7 @@ def render(receipts: list[Receipt], title: str = "Compression report") -> str:
     """
     if not receipts:
         raise DataError("no receipt to report on; a run writes its first one for the dense network")
-    first, last = records.dense_receipt(receipts), receipts[-1]
+    first, last = dense_receipt(receipts), receipts[-1]
     matched = tensors.pairs(first, last)
     bars, longest = tensors.bars(matched, first, last)
     return _template().render(
