@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import zlib
@@ -22,7 +23,6 @@ from laconic.container.grids import (
     GRID_NUMBERS,
     StoredTensor,
     read_payload,
-    write_payload,
 )
 from laconic.errors import FormatError, MismatchError, UsageError
 
@@ -77,7 +77,7 @@ def pack_bytes(tensors: Iterable[StoredTensor], sections: Mapping[str, bytes]) -
         if tensor.name in names:
             raise UsageError(f"two tensors are named {tensor.name!r}")
         names.add(tensor.name)
-        payload = write_payload(tensor)
+        payload = tensor.payload
         first = seen.setdefault((tensor.dtype, tensor.shape, payload), count)
         shared = bytes([SAME]) + varint(first)
         if first != count and len(shared) < len(payload):
@@ -162,7 +162,9 @@ class LacFile:
         """Release the mapping; arrays read before stay valid."""
         self.data.release()
         if self._map is not None:
-            self._map.close()
+            # A table or an error's traceback may still look into the map; it goes with them.
+            with contextlib.suppress(BufferError):
+                self._map.close()
 
     def __enter__(self) -> LacFile:
         return self

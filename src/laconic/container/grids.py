@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,6 +39,11 @@ class StoredTensor:
     def bits(self) -> Bits:
         """The values' bits, as unsigned integers of the tensor's shape."""
         return GRIDS[self.grid].values(self)
+
+    @cached_property
+    def payload(self) -> bytes:
+        """Grid number, tables, coded integers: the tensor's bytes in a file."""
+        return write_payload(self)
 
     @property
     def values(self) -> NDArray[Any]:

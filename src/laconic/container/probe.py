@@ -16,6 +16,7 @@ from laconic.errors import MismatchError
 
 MAX_VALUES = 64
 RELATIVE_TOLERANCE = 1e-4
+HALF_TOLERANCE = 1e-2
 MAX_INPUT = 2**28
 
 
@@ -30,7 +31,8 @@ class Probe:
         """The largest deviation, relative to the largest value of its output.
 
         Raises:
-            MismatchError: an output deviates by more than 1e-4 of its largest value.
+            MismatchError: an output deviates by more than 1e-4 of its largest value (1e-2 in
+                half precision), or NaN and infinities stand elsewhere.
         """
         if len(outputs) != len(self.outputs):
             raise MismatchError(f"the probe has {len(self.outputs)} outputs, not {len(outputs)}")
@@ -41,15 +43,41 @@ class Probe:
                 raise MismatchError(
                     f"probe: output {index} has {found.size} values, {expected.size} were expected"
                 )
-            scale = float(np.abs(expected).max(initial=1e-30))
-            deviation = float(np.abs(found - expected).max(initial=0.0)) / scale
-            if not deviation <= RELATIVE_TOLERANCE:
-                raise MismatchError(
-                    f"probe: output {index} deviates by {deviation:.2e} of its largest value; "
-                    f"at most {RELATIVE_TOLERANCE:.0e} is expected"
-                )
-            worst = max(worst, deviation)
+            worst = max(worst, check_output(f"probe: output {index}", expected, found, output))
         return worst
+
+
+def check_output(
+    what: str, expected: NDArray[Any], found: NDArray[Any], output: NDArray[Any]
+) -> float:
+    """The deviation of `found`, if it is small enough for an output of that dtype.
+
+    Raises:
+        MismatchError: it is larger than 1e-4 of the largest value (1e-2 for half precision).
+    """
+    deviation = relative_deviation(expected, found)
+    half = np.asarray(output).dtype.itemsize < 4
+    tolerance = HALF_TOLERANCE if half else RELATIVE_TOLERANCE
+    if not deviation <= tolerance:
+        raise MismatchError(
+            f"{what} deviates by {deviation:.2e} of its largest value; at most {tolerance:.0e} "
+            "is expected"
+        )
+    return deviation
+
+
+def relative_deviation(expected: NDArray[Any], found: NDArray[Any]) -> float:
+    """The largest deviation, relative to the largest finite magnitude expected.
+
+    Infinite when NaN and infinities do not stand at the same places.
+    """
+    expected, found = expected.astype(np.float64), found.astype(np.float64)
+    finite = np.isfinite(expected)
+    same = np.array_equal(expected[~finite], found[~finite], equal_nan=True)
+    if not same or not np.isfinite(found[finite]).all():
+        return float("inf")
+    scale = float(np.abs(expected[finite]).max(initial=1e-30))
+    return float(np.abs(found[finite] - expected[finite]).max(initial=0.0)) / scale
 
 
 def sample(output: NDArray[Any]) -> NDArray[np.float32]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -11,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laconic.coding.reader import Reader, signed, varint
+from laconic.container.deflate import deflate, inflate
 from laconic.container.dtypes import BY_NUMBER, DTYPES, dtype_of
 from laconic.container.vocabulary import ATTRIBUTES, OPERATORS
-from laconic.errors import FormatError, UsageError
+from laconic.errors import UsageError
 
 Attribute: TypeAlias = (
     "int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]"
@@ -21,6 +21,8 @@ Attribute: TypeAlias = (
 )
 MAX_PROGRAM_BYTES = 2**26
 MAX_DEPTH = 16
+EDGES = {2**62 - 1: 2**63 - 1, -(2**62): -(2**63)}
+"""Stored integer → meaning: ONNX writes "to the end" as the largest or smallest int64."""
 GENERATED = "%"
 """Names of values inside a program that was read: %7 is the seventh value."""
 
@@ -85,13 +87,22 @@ def _floats(values: tuple[float, ...]) -> bytes:
     return varint(len(values)) + struct.pack(f"<{len(values)}f", *values)
 
 
+def _integer(value: int) -> bytes:
+    """A signed varint of 63 bits; its two ends stand for the ends of int64 (`EDGES`)."""
+    for edge, end in EDGES.items():
+        if value == end:
+            return signed(edge)
+    if not -(2**62) < value < 2**62 - 1:
+        raise UsageError(f"the program holds the integer {value}; only 62 bits and a sign fit")
+    return signed(value)
+
+
 def _array(array: NDArray[Any]) -> bytes:
     """dtype, dimensions, then signed varints for int64 and the plain bytes for other dtypes."""
     dtype = dtype_of(array)
     head = bytes([dtype.number]) + varint(array.ndim) + b"".join(varint(n) for n in array.shape)
     if dtype.name == "I64":
-        low, high = -(2**62), 2**62  # ONNX writes "to the end" as the largest int64
-        return head + b"".join(signed(min(max(int(v), low), high)) for v in array.ravel())
+        return head + b"".join(_integer(int(value)) for value in array.ravel())
     return head + np.ascontiguousarray(array, dtype.numpy).tobytes()
 
 
@@ -154,11 +165,11 @@ class _Writer:
         if isinstance(value, str):
             return b"\2" + _text(value)
         if isinstance(value, int):
-            return b"\0" + signed(value)
+            return b"\0" + _integer(value)
         if isinstance(value, float):
             return b"\1" + struct.pack("<f", value)
         if all(isinstance(item, int) for item in value):
-            items = b"".join(signed(int(item)) for item in value)
+            items = b"".join(_integer(int(item)) for item in value)
             return b"\3" + varint(len(value)) + items
         if all(isinstance(item, str) for item in value):
             return b"\5" + varint(len(value)) + b"".join(_text(str(item)) for item in value)
@@ -183,8 +194,7 @@ def encode(program: Program, tensors: list[str]) -> bytes:
         raise UsageError(f"the program reads {missing}, which the file does not hold")
     numbers = {name: index + 1 for index, name in enumerate(tensors)}
     plain = _Writer(program, numbers).write()
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    deflated = varint(len(plain)) + packer.compress(plain) + packer.flush()
+    deflated = deflate(plain)
     return b"\1" + deflated if len(deflated) < len(plain) else b"\0" + plain
 
 
@@ -194,6 +204,7 @@ class _ProgramReader:
     def __init__(self, reader: Reader, outer: list[str], depth: int) -> None:
         self.reader = reader
         self.names = list(outer)
+        self.outer_count = len(outer)
         self.depth = depth
         self.constants: dict[str, NDArray[Any]] = {}
         if depth > MAX_DEPTH:
@@ -214,7 +225,8 @@ class _ProgramReader:
         return table[number - 1] if number else self.text()
 
     def define(self) -> str:
-        self.names.append(f"{GENERATED}{len(self.names) + 1}")
+        # A deeper program has a longer sign: its names must not meet those of its surroundings.
+        self.names.append(f"{GENERATED * (self.depth + 1)}{len(self.names) + 1}")
         return self.names[-1]
 
     def given(self) -> str:
@@ -233,6 +245,10 @@ class _ProgramReader:
             raise self.reader.error(f"no dtype has number {number}")
         return BY_NUMBER[number].name
 
+    def integer(self) -> int:
+        number = self.reader.signed()
+        return EDGES.get(number, number)
+
     def value(self) -> Value:
         name, dtype = self.given(), self.dtype()
         shape: list[int | str] = []
@@ -250,10 +266,8 @@ class _ProgramReader:
         if dtype.name == "I64":
             if count > self.reader.remaining:
                 raise self.reader.error(f"{count} integers were promised in too few bytes")
-            items = [self.reader.signed() for _ in range(count)]
-            edge = 2**62
-            widened = [np.sign(v) * (2**63 - 1) if abs(v) == edge else v for v in items]
-            return np.array(widened, np.int64).reshape(shape)
+            items = [self.integer() for _ in range(count)]
+            return np.array(items, np.int64).reshape(shape)
         data = self.reader.take(count * dtype.size_bytes)
         return np.frombuffer(data, dtype.numpy).reshape(shape)
 
@@ -272,9 +286,7 @@ class _ProgramReader:
             inputs.append(value)
         nodes = [self.node() for _ in range(self.count())]
         outputs = [(self.value(), self.name()) for _ in range(self.count())]
-        renamed = {name: value.name for value, name in outputs if name.startswith(GENERATED)}
-        if any(renamed.get(name, name) != value.name for value, name in outputs):
-            raise reader.error("an output has two names, or the name of another value")
+        renamed = self.renamed(outputs)
         return Program(
             opset,
             tuple(inputs),
@@ -283,12 +295,28 @@ class _ProgramReader:
             {renamed.get(name, name): array for name, array in self.constants.items()},
         )
 
+    def renamed(self, outputs: list[tuple[Value, str]]) -> dict[str, str]:
+        """Generated name → the output's own; every output is made here, under a name of its own."""
+        made = set(self.names[self.outer_count :])
+        names: dict[str, str] = {}
+        for value, name in outputs:
+            if name not in made or name in names or value.name in names.values():
+                raise self.reader.error(
+                    f"the output {value.name!r} is not made by its program, or stands there twice"
+                )
+            if value.name != name and (not name.startswith(GENERATED) or value.name in self.names):
+                raise self.reader.error(f"the output {value.name!r} has the name of another value")
+            names[name] = value.name
+        return names
+
     def node(self) -> Node:
         operator = self.word(OPERATORS)
         inputs = tuple(self.name() for _ in range(self.count()))
-        attributes = {}
+        attributes: dict[str, Attribute] = {}
         for _ in range(self.count()):
             key = self.word(ATTRIBUTES)
+            if key in attributes:
+                raise self.reader.error(f"{operator} has the attribute {key!r} twice")
             attributes[key] = self.attribute()
         outputs = tuple(self.define() for _ in range(self.count()))
         return Node(operator, inputs, outputs, attributes)
@@ -297,13 +325,13 @@ class _ProgramReader:
         reader = self.reader
         kind = reader.u8()
         if kind == 0:
-            return reader.signed()
+            return self.integer()
         if kind == 1:
             return float(struct.unpack("<f", reader.take(4))[0])
         if kind == 2:
             return self.text()
         if kind == 3:
-            return tuple(reader.signed() for _ in range(self.count()))
+            return tuple(self.integer() for _ in range(self.count()))
         if kind == 4:
             count = self.count()
             return tuple(struct.unpack(f"<{count}f", reader.take(4 * count)))
@@ -352,15 +380,7 @@ def decode(data: bytes, tensors: list[str], offset: int = 0) -> Program:
     if form == 0:
         reader = outer
     elif form == 1:
-        length = outer.varint(MAX_PROGRAM_BYTES)
-        unpacker = zlib.decompressobj(-15)
-        try:
-            plain = unpacker.decompress(bytes(outer.rest()), length + 1)
-        except zlib.error as error:
-            raise FormatError(f"the program does not inflate: {error}", offset) from error
-        if len(plain) != length or not unpacker.eof or unpacker.unused_data:
-            raise FormatError(f"the program does not inflate to its {length} bytes", offset)
-        reader = Reader(plain, offset)
+        reader = Reader(inflate(outer, MAX_PROGRAM_BYTES, "the program"), offset)
     else:
         raise outer.error(f"no program form {form}")
     program = _ProgramReader(reader, tensors, 0).read()

@@ -149,8 +149,8 @@ def _stored(name: str, tensor: Tensor, bits: Bits, dtype: str, steps: list[Step]
             # A grid value's code is the value's own; what a later step zeroed has code 0.
             codes = grid.codes(tensor).cpu().numpy()
             tables = {key: table.cpu().numpy() for key, table in grid.tables().items()}
-        axis = None if tables["scale"].size == 1 else int(tables["axis"]) % tensor.ndim
-        candidate = uniform(name, codes, tables["scale"].reshape(-1), axis)
+        axis = int(tables["axis"])
+        candidate = uniform(name, codes, tables["scale"].reshape(-1), axis if axis >= 0 else None)
         if np.array_equal(candidate.bits, bits):
             return candidate
     if grid is not None and grid.form == "codebook":

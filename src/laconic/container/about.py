@@ -1,0 +1,53 @@
+"""What a file says of itself for people: how its weights were made, labels, preprocessing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from laconic.coding.reader import Reader
+from laconic.container.deflate import deflate, inflate
+from laconic.errors import FormatError, UsageError
+
+MAX_ABOUT_BYTES = 2**24
+
+
+def encode(about: Mapping[str, Any]) -> bytes:
+    """The section ``about``: one JSON object, deflated; the same object gives the same bytes.
+
+    Keys with a meaning: ``steps`` (tensor name → texts such as ``"Prune(sparsity=0.9)"``),
+    ``labels`` (class names in order), ``preprocessing`` (a text or object).
+
+    Raises:
+        UsageError: something in it is no JSON data, or it is longer than 2^24 bytes.
+    """
+    try:
+        text = json.dumps(
+            about, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
+        ).encode()
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"about: {error}; give texts, numbers, lists and dicts alone") from error
+    if len(text) > MAX_ABOUT_BYTES:
+        raise UsageError(f"about takes {len(text)} bytes; at most {MAX_ABOUT_BYTES} fit")
+    return deflate(text)
+
+
+def decode(data: bytes, offset: int = 0) -> dict[str, Any]:
+    """The object again.
+
+    Raises:
+        FormatError: the bytes are damaged, or hold something else than a JSON object.
+    """
+    text = inflate(Reader(data, offset), MAX_ABOUT_BYTES, "the section about")
+    try:
+        about = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"the section about is no JSON: {error}", offset) from error
+    if not isinstance(about, dict):
+        raise FormatError("the section about is no JSON object", offset)
+    return about
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number in JSON")
