@@ -13,9 +13,10 @@ class Prune(Step):
     """Sets the fraction `sparsity` of a weight, the smallest in magnitude, to zero.
 
     Han, Pool, Tran, Dally, arXiv:1506.02626, section 3. The count is exact:
-    ``round(sparsity · n)`` zeros; of equal magnitudes the lower index goes first. (The paper
-    thresholds at a multiple of the layer's standard deviation; a count says what one gets.)
-    The gradient of a pruned weight is zero, so fine-tuning cannot revive it.
+    ``round(sparsity · n)`` zeros, or as many as there are already if those are more; of equal
+    magnitudes the lower index goes first. (The paper thresholds at a multiple of the layer's
+    standard deviation; a count says what one gets.) The gradient of a pruned weight is zero, so
+    fine-tuning cannot revive it.
 
     Args:
         sparsity: fraction of zeros, in [0, 1).
@@ -40,13 +41,15 @@ class Prune(Step):
         self.register_buffer("mask", None)
 
     def fit(self, weight: Tensor) -> None:
-        """Choose the mask: True where the weight is kept."""
+        """Choose the mask: True where the weight is kept; what is zero already is never kept."""
         zeros = round(self.sparsity * weight.numel())
-        self.mask = ~smallest(weight.abs().float().flatten(), zeros).reshape(weight.shape)
+        pruned = smallest(weight.abs().float().flatten(), zeros).reshape(weight.shape)
+        self.mask = ~pruned & (weight != 0)
 
     def forward(self, weight: Tensor) -> Tensor:
         """`weight` where the mask is true, else +0.0."""
-        return torch.where(fitted(self, "mask"), weight, 0.0)
+        # + 0.0 turns a kept weight that training brought to -0.0 into 0.0.
+        return torch.where(fitted(self, "mask"), weight, 0.0) + 0.0
 
 
 def check_sparsity(sparsity: float) -> None:
@@ -56,7 +59,7 @@ def check_sparsity(sparsity: float) -> None:
         UsageError: with the value that was probably meant.
     """
     if not 0 <= sparsity < 1:
-        meant = next((s for s in (sparsity / 100, sparsity / 10) if 0 <= s < 1), 0.9)
+        meant = next((s for s in (-sparsity, sparsity / 10, sparsity / 100) if 0 <= s < 1), 0.9)
         raise UsageError(f"sparsity {sparsity:g} is outside [0, 1); did you mean {meant:g}?")
 
 

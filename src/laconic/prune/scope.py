@@ -25,13 +25,15 @@ def global_scope(weights: Mapping[str, Tensor], sparsity: float) -> dict[str, fl
     The total is exact; of equal magnitudes the earlier layer and the lower index go first.
 
     Raises:
-        UsageError: a whole layer would become zero; the message names it.
+        UsageError: a whole layer would become zero (the message names it), or there is none.
 
     Examples:
         >>> global_scope({"a": torch.tensor([1.0, 4.0]), "b": torch.tensor([3.0, 5.0])}, 0.25)
         {'a': 0.5, 'b': 0.0}
     """
     check_sparsity(sparsity)
+    if not weights:
+        raise UsageError("no weights were given; a global sparsity needs at least one layer")
     scores = torch.cat([weight.abs().float().flatten() for weight in weights.values()])
     mask = smallest(scores, round(sparsity * len(scores)))
     shares, start = {}, 0

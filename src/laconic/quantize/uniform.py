@@ -32,6 +32,10 @@ class UniformGrid(Grid):
         super().__init__()
         if not MIN_BITS <= bits <= MAX_BITS:
             raise UsageError(f"bits {bits} is outside {MIN_BITS}..{MAX_BITS}")
+        if axis is not None and axis < 0:
+            raise UsageError(
+                f"axis {axis} is negative; count from the front, or None for one scale"
+            )
         self.bits = bits
         self.axis = axis
         for name in self.learnt:
@@ -43,28 +47,37 @@ class UniformGrid(Grid):
 
     def fit(self, weight: Tensor) -> None:
         """Set the scale from the smallest and the largest value, of all or of each channel."""
-        weight = weight.float()
         if self.axis is None:
-            flat = weight.reshape(1, -1)
-        elif -weight.ndim <= self.axis < weight.ndim:
-            flat = weight.movedim(self.axis, 0).flatten(1) if weight.ndim > 1 else weight[:, None]
+            flat = weight.float().reshape(1, weight.numel())
+        elif self.axis < weight.ndim:
+            front = weight.float().movedim(self.axis, 0)
+            flat = front.flatten(1) if weight.ndim > 1 else front[:, None]
         else:
             raise UsageError(f"axis {self.axis} does not exist in a shape of {list(weight.shape)}")
         # The range must include 0, or zero would have no code.
         zero = flat.new_zeros(len(flat), 1)
         bounded = torch.cat([flat, zero], 1)
-        scale, lowest, highest = self.ranges(bounded.amin(1), bounded.amax(1))
-        # A channel of zeros needs some scale; a subnormal one would divide to infinity.
-        tiny = torch.finfo(torch.float32).tiny
-        self.scale = torch.where(scale > tiny, scale, 1.0)
+        low, high = bounded.amin(1), bounded.amax(1)
+        scale, lowest, highest = self.ranges(low, high)
+        # A channel of zeros needs some scale. A subnormal one would divide to infinity, and below
+        # twice the smallest half number code -1 would stand for -0.0.
+        numbers = torch.finfo(weight.dtype)
+        smallest = max(torch.finfo(torch.float32).tiny, 2 * numbers.tiny * numbers.eps)
+        scale = torch.where(scale > 0, scale.clamp(min=smallest), 1.0)
+        ends = torch.cat([lowest, highest]) * torch.cat([scale, scale])
+        if not torch.isfinite(ends.to(weight.dtype)).all():
+            raise UsageError(
+                f"a grid of {self.bits} bits over values from {low.min():g} to {high.max():g} ends "
+                f"beyond {weight.dtype}; scale the weights down"
+            )
+        self.scale = scale
         self.lowest, self.highest = lowest.to(torch.int32), highest.to(torch.int32)
 
     def _shaped(self, name: str, dimensions: int) -> Tensor:
         table = fitted(self, name)
         if self.axis is None:
             return table.reshape(())
-        axis = self.axis % dimensions
-        return table.reshape([-1 if i == axis else 1 for i in range(dimensions)])
+        return table.reshape([len(table) if i == self.axis else 1 for i in range(dimensions)])
 
     def codes(self, weight: Tensor) -> Tensor:
         """Nearest codes (ties to even), saturating."""
@@ -102,7 +115,7 @@ class Uniform(UniformGrid):
         axis: one scale for each index of this axis (0: per output channel); None: one for all.
 
     Raises:
-        UsageError: bits outside 2..16, or an axis that the weight does not have.
+        UsageError: bits outside 2..16, a negative axis, or one that the weight does not have.
 
     Examples:
         >>> step = Uniform(bits=3)
@@ -130,7 +143,7 @@ class Affine(UniformGrid):
         axis: one scale and zero point for each index of this axis; None: one for all.
 
     Raises:
-        UsageError: bits outside 2..16, or an axis that the weight does not have.
+        UsageError: bits outside 2..16, a negative axis, or one that the weight does not have.
 
     Examples:
         >>> step = Affine(bits=2)
@@ -142,6 +155,6 @@ class Affine(UniformGrid):
     def ranges(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The whole range on 2^bits codes; the zero point is rounded to an integer."""
         top = 2**self.bits - 1
-        scale = (high - low) / top
+        scale = high / top - low / top  # their difference may be beyond float32
         zero_point = torch.round(-low / torch.where(scale > 0, scale, 1.0)).clamp(0, top)
         return scale, -zero_point, top - zero_point

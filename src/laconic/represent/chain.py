@@ -22,7 +22,8 @@ def represent(module: nn.Module, step: Step, name: str = "weight") -> Step:
     """Fit `step` to a parameter of `module` and let it restrict that parameter from now on.
 
     The step joins the end of the parameter's chain; a step of the same class that stands there
-    already is replaced (pruning again prunes further: what is zero stays zero).
+    already is replaced, and the latent weight takes the values that it restricted (pruning again
+    prunes further: what is zero stays zero).
 
     Args:
         module: the layer itself, such as ``net.fc1``. A weight shared by several layers is
@@ -79,7 +80,8 @@ def _represent(owners: list[Owner], step: Step, label: str) -> None:
             )
     if not weight.is_floating_point():
         raise UnsupportedError(f"{label}: only float weights can be restricted, not {weight.dtype}")
-    bad = int((~torch.isfinite(weight)).sum())
+    # In float32, in which scales and centroids are chosen: a float64 of 1e39 is infinite there.
+    bad = int((~torch.isfinite(weight.float())).sum())
     if bad:
         raise UsageError(f"{label}: {bad} of {weight.numel()} values are NaN or infinite")
     try:
@@ -88,14 +90,17 @@ def _represent(owners: list[Owner], step: Step, label: str) -> None:
     except UsageError as error:
         raise UsageError(f"{label}: {error}") from error
     for owner, key in owners:
-        _append(owner, key, step)
+        _append(owner, key, step, weight.detach())
 
 
-def _append(module: nn.Module, name: str, step: Step) -> None:
+def _append(module: nn.Module, name: str, step: Step, weight: Tensor) -> None:
     previous = chain(module, name)
     if previous and type(previous[-1]) is type(step):
         # In place of the last one: the list is torch's own ModuleList.
-        _parametrizations(module)[name][len(previous) - 1] = step
+        steps = _parametrizations(module)[name]
+        steps[len(previous) - 1] = step
+        with torch.no_grad():
+            steps.original.copy_(weight)
     else:
         # unsafe: torch's own check calls forward, which a step rebuilt for a checkpoint
         # cannot do before its state is loaded; check_step holds every step to the contract.
@@ -250,7 +255,7 @@ def rebuild(
         classes: class name → Step class.
 
     Raises:
-        MismatchError: a class or a weight does not exist.
+        MismatchError: a class or a weight does not exist, or a class refuses its arguments.
     """
     owners = _owners(model)
     for name, steps in described.items():
@@ -258,6 +263,9 @@ def rebuild(
             kind = arguments["step"]
             if kind not in classes or name not in owners:
                 raise MismatchError(f"{name}: no step {kind!r} can be put there again")
-            made = classes[kind](**{k: v for k, v in arguments.items() if k != "step"})
+            try:
+                made = classes[kind](**{k: v for k, v in arguments.items() if k != "step"})
+            except (TypeError, UsageError) as error:
+                raise MismatchError(f"{name}: no {kind} can be made again: {error}") from error
             for module, key in owners[name]:
                 parametrize.register_parametrization(module, key, made, unsafe=True)

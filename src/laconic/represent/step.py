@@ -79,7 +79,8 @@ class Grid(Step):
     """A Step with finitely many values: integers (`codes`) and the floats they stand for.
 
     For scalar grids code 0 is exactly 0.0, so that every coder and kernel sees every zero.
-    ``values(codes(w))`` equals ``forward(w)`` bit for bit, in torch, in NumPy and in the file.
+    ``values(codes(w))`` equals ``forward(w)`` bit for bit, in torch, in NumPy and in the file;
+    for half and bfloat16 weights after rounding to their dtype.
     """
 
     form: ClassVar[FileForm] = "codebook"

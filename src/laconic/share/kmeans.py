@@ -52,7 +52,8 @@ def kmeans(values: NDArray[np.float32], clusters: int, start: str = "linear") ->
 
     The values are sorted once. A cluster is then an interval between midpoints, found by binary
     search, and its mean a difference of prefix sums (float64): an iteration costs
-    O(clusters · log n), whatever the number of values.
+    O(clusters · log n), whatever the number of values. A cluster of one repeated value has exactly
+    that value as its centroid, so values that are few already come back as they are.
 
     Args:
         values: any order, finite, at least one.
@@ -77,15 +78,39 @@ def kmeans(values: NDArray[np.float32], clusters: int, start: str = "linear") ->
     centroids = STARTS[start](ordered, clusters)
     edges = np.empty(0, np.int64)
     for _ in range(MAX_ITERATIONS):
-        midpoints = (centroids[1:] + centroids[:-1]) / 2
-        inner = np.searchsorted(ordered, midpoints.astype(np.float32), side="left")
+        inner = np.searchsorted(ordered, midpoints(centroids), side="left")
         found = np.unique(np.concatenate([[0], inner, [len(ordered)]]))
         found = _split_worst(found, clusters, ordered, sums, squares)
         if np.array_equal(found, edges):
             break
         edges = found
-        centroids = np.diff(sums[edges]) / np.diff(edges)
+        centroids = _means(edges, ordered, sums)
     return centroids
+
+
+def midpoints(centroids: Floats) -> NDArray[np.float32]:
+    """Where one cluster ends and the next begins: a value at a midpoint belongs to the upper one.
+
+    Rounded up to float32, so that comparing float32 values with them decides as the exact
+    midpoint does, even between neighbouring floats.
+
+    Examples:
+        >>> midpoints(np.array([1.0, 2.0, 5.0])).tolist()
+        [1.5, 3.5]
+    """
+    exact = (centroids[1:] + centroids[:-1]) / 2
+    rounded = exact.astype(np.float32)
+    return np.where(rounded < exact, np.nextafter(rounded, np.float32(np.inf)), rounded)
+
+
+def _means(edges: NDArray[np.int64], ordered: NDArray[np.float32], sums: Floats) -> Floats:
+    """The mean of each cluster.
+
+    A difference of prefix sums has their rounding error, and they may be far larger than the
+    cluster; its smallest and largest values bound the damage.
+    """
+    means = np.diff(sums[edges]) / np.diff(edges)
+    return np.clip(means, ordered[edges[:-1]], ordered[edges[1:] - 1])
 
 
 def _split_worst(
@@ -95,7 +120,7 @@ def _split_worst(
     sums: Floats,
     squares: Floats,
 ) -> NDArray[np.int64]:
-    """Give each empty cluster half of one with a large squared error, cut at its mean.
+    """Give each empty cluster part of one with a large squared error, cut at its mean.
 
     A linear start puts centroids into the gap that pruning leaves round zero; without this
     they would be lost.
@@ -103,9 +128,12 @@ def _split_worst(
     missing = clusters - (len(edges) - 1)
     if missing == 0:
         return edges
-    counts = np.diff(edges)
-    means = np.diff(sums[edges]) / counts
-    errors = np.diff(squares[edges]) - counts * means**2
+    means = _means(edges, ordered, sums)
+    first, last = ordered[edges[:-1]], ordered[edges[1:] - 1]
+    errors = np.diff(squares[edges]) - np.diff(edges) * means**2
+    errors[first == last] = -np.inf  # nothing to cut, whatever the rounding errors say
     worst = np.argsort(-errors, kind="stable")[:missing]
-    cuts = np.searchsorted(ordered, means[worst].astype(np.float32), side="right")
-    return np.unique(np.concatenate([edges, cuts]))
+    worst = worst[first[worst] < last[worst]]
+    # Below the largest value, so that both parts get something.
+    cuts = np.minimum(means[worst].astype(np.float32), np.nextafter(last[worst], -np.inf))
+    return np.unique(np.concatenate([edges, np.searchsorted(ordered, cuts, side="right")]))

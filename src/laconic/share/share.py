@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from laconic.errors import UsageError
 from laconic.represent import Grid, fitted
-from laconic.share.kmeans import STARTS, kmeans
+from laconic.share.kmeans import STARTS, kmeans, midpoints
 
 MAX_BITS = 16
 
@@ -56,8 +56,8 @@ class Share(Grid):
         kept = flat != 0
         values = flat[kept].cpu().numpy()
         centroids = kmeans(values, 2**self.bits - 1, self.start) if len(values) else np.empty(0)
-        midpoints = torch.from_numpy((centroids[1:] + centroids[:-1]) / 2).to(flat)
-        nearest = torch.bucketize(flat, midpoints, right=True, out_int32=True) + 1
+        boundaries = torch.from_numpy(midpoints(centroids)).to(flat.device)
+        nearest = torch.bucketize(flat, boundaries, right=True, out_int32=True) + 1
         self.assignments = torch.where(kept, nearest, 0).to(torch.int32).reshape(weight.shape)
         self.codebook = nn.Parameter(torch.from_numpy(centroids).to(weight))
 

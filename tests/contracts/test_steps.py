@@ -1,0 +1,195 @@
+"""Every Step of every registry, over every kind of weight, alone and in chains."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from torch import nn
+
+from laconic.errors import UnsupportedError, UsageError
+from laconic.prune import Prune
+from laconic.represent import Grid, chain, description, represent
+from laconic.train import step_names
+
+sys.path.insert(0, str(Path(__file__).parent))
+from check_grid import check_grid
+from check_step import check_step, holder, same_bits
+
+# A new entry of a registry puts its constructor's arguments here.
+EXAMPLES = {
+    "prune": [{"sparsity": 0.5}, {"sparsity": 0.0}, {"sparsity": 0.97}],
+    "share": [{"bits": 1}, {"bits": 3}, {"bits": 4, "start": "density"},
+              {"bits": 2, "start": "forgy"}],
+    "uniform": [{"bits": 2}, {"bits": 8}, {"bits": 16}, {"bits": 4, "axis": 0}],
+    "affine": [{"bits": 2}, {"bits": 8}, {"bits": 16}, {"bits": 3, "axis": 0}],
+}  # fmt: skip
+STEPS = step_names()
+ALL = [(name, arguments) for name, examples in EXAMPLES.items() for arguments in examples]
+GRIDS = [(name, arguments) for name, arguments in ALL if issubclass(STEPS[name], Grid)]
+
+
+def title(example):
+    name, arguments = example
+    return f"{name} {' '.join(f'{key}={value}' for key, value in arguments.items())}"
+
+
+every_step = pytest.mark.parametrize("example", ALL, ids=title)
+every_grid = pytest.mark.parametrize("example", GRIDS, ids=title)
+
+
+def maker(example):
+    name, arguments = example
+    return lambda: STEPS[name](**arguments)
+
+
+def gaussian(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+CASES = {
+    "a linear layer": gaussian(12, 7),
+    "a convolution": gaussian(4, 3, 3, 3),
+    "half zeros": gaussian(9, 8).relu(),
+    "negative zeros": -gaussian(9, 8).relu(),
+    "no element": torch.zeros(3, 0),
+    "no channel": torch.zeros(0, 5),
+    "one element": torch.tensor([[-2.5]]),
+    "all zero": torch.zeros(4, 4),
+    "all the same": torch.full((4, 4), -0.3),
+    "two neighbouring floats": torch.tensor([[1.0, 1.0 + 2**-23], [1.0, 0.0]]),
+    "one outlier": torch.cat([gaussian(1, 30) * 1e-3, torch.tensor([[1000.0]])], 1),
+    "subnormal numbers": gaussian(5, 5) * 1e-40,
+    "large numbers": gaussian(5, 5) * 1e37,
+    "already on a grid": torch.arange(-6.0, 6.0).reshape(3, 4) / 4,
+    "one dimension": gaussian(20),
+    "not contiguous": gaussian(6, 10).t()[::2],
+}
+DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float64]
+
+
+def test_every_entry_of_every_registry_has_an_example():
+    assert sorted(EXAMPLES) == sorted(STEPS)
+
+
+@pytest.mark.parametrize("case", CASES)
+@every_step
+def test_a_step_keeps_its_promises(example, case):
+    check_step(maker(example), CASES[case])
+
+
+@pytest.mark.parametrize("case", CASES)
+@every_grid
+def test_a_grid_keeps_its_promises(example, case):
+    check_grid(maker(example), CASES[case])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("factor", [1.0, 1e-3, 1e-6], ids="times {}".format)
+@every_step
+def test_every_float_dtype_is_kept(example, dtype, factor):
+    weight = (gaussian(40, 50) * factor).to(dtype)
+    check_step(maker(example), weight)
+    if example in GRIDS:
+        check_grid(maker(example), weight)
+
+
+@every_step
+def test_a_scalar_parameter_is_restricted_or_refused_by_name(example):
+    weight = torch.tensor(0.75)
+    if "axis" in example[1]:
+        with pytest.raises(UsageError, match=r"Module\.weight: axis 0 does not exist in a shape"):
+            represent(holder(weight), maker(example)())
+        return
+    check_step(maker(example), weight)
+    if example in GRIDS:
+        check_grid(maker(example), weight)
+
+
+finite = st.floats(-(2.0**120), 2.0**120, width=32)
+few = st.sampled_from([0.0, -0.0, 0.5, -0.5, 3.0])
+weights = hnp.arrays(
+    np.float32,
+    hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=8),
+    elements=st.one_of(few, finite),
+)
+
+
+@every_step
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(array=weights)
+def test_any_finite_array_is_restricted_as_promised(example, array):
+    weight = torch.from_numpy(array.copy())
+    check_step(maker(example), weight)
+    if example in GRIDS:
+        check_grid(maker(example), weight)
+
+
+@pytest.mark.parametrize(
+    ("values", "count"),
+    [([torch.nan, 1.0], 1), ([torch.inf, -torch.inf], 2)],
+    ids=["NaN", "infinity"],
+)
+@every_step
+def test_weights_that_are_not_finite_are_refused_and_counted(example, values, count):
+    module = holder(torch.tensor([[*values, 1.0]]))
+    with pytest.raises(UsageError, match=f"weight: {count} of 3 values are NaN or infinite"):
+        represent(module, maker(example)())
+    assert chain(module) == []
+
+
+@every_step
+def test_integer_weights_are_refused(example):
+    module = nn.Module()
+    module.register_parameter(
+        "weight", nn.Parameter(torch.ones(2, 2, dtype=torch.int8), requires_grad=False)
+    )
+    with pytest.raises(UnsupportedError, match="only float weights can be restricted, not"):
+        represent(module, maker(example)())
+
+
+PAIRS = [(one, other) for one in ALL for other in ALL]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: " then ".join(map(title, pair)))
+def test_what_one_stage_gained_the_next_one_keeps(pair):
+    """Zeros stay zero, values stay on the grid, also after a step of training."""
+    module = holder(gaussian(16, 12))
+    first, second = (maker(example)() for example in pair)
+    represent(module, first)
+    before = module.weight.detach().clone()
+    represent(module, second)
+    after = module.weight.detach().clone()
+    assert bool((after[before == 0] == 0).all()), "a zero was revived"
+    assert not bool(torch.signbit(after[after == 0]).any())
+    if isinstance(second, Grid):
+        assert same_bits(second.values(second.codes(before)), after)
+    else:
+        allowed = set(before.flatten().tolist()) | {0.0}
+        assert set(after.flatten().tolist()) <= allowed, "the values left the first grid"
+    replaced = type(first) is type(second)
+    assert len(description(module)["weight"]) == (1 if replaced else 2)
+    train(module)
+    trained = module.weight.detach()
+    if isinstance(first, Prune):
+        assert bool((trained[before == 0] == 0).all()), "training revived a pruned weight"
+    if isinstance(second, Grid):
+        assert len(trained.unique()) <= 2 ** second.configuration["bits"] * second_tables(second)
+
+
+def second_tables(grid):
+    """How many scales a grid has: as many times may its levels appear."""
+    return grid.tables()["scale"].numel() if "scale" in grid.tables() else 1
+
+
+def train(module):
+    """Two steps of SGD towards a far target."""
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        (module.weight - gaussian(16, 12, seed=1)).square().sum().backward()
+        optimizer.step()
