@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import laconic
 import pytest
+
+import laconic
 
 SOURCE = Path(laconic.__file__).parent
 FLOOR_2 = {"saliency", "prune", "share", "quantize", "solve", "surgery", "distill", "dynamic"}
@@ -16,7 +17,7 @@ MAY_IMPORT = {
     "coding": {"errors", "_native"},
     "container": {"errors", "coding"},
     "represent": {"errors"},
-    **{room: BASE for room in FLOOR_2},
+    **dict.fromkeys(FLOOR_2, BASE),
     "train": BASE | FLOOR_2,
     "pack": BASE | FLOOR_2 | {"runtime"},
     "runtime": {"errors", "coding", "container"},

@@ -34,14 +34,18 @@ _HOMES = {
     "load": "pack",
 }
 
+_ROOMS = ("container", "coding", "measure", "pack", "recipe", "report", "runtime", "train", "zoo")
+
 __all__ = ["Affine", "Prune", "Share", "Uniform", "fit", "load"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"laconic.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'laconic' has no attribute {name!r}")
     return getattr(import_module(f"laconic.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), *__all__, *_ROOMS])
