@@ -59,7 +59,8 @@ def test_an_empty_layer_has_nothing_to_lose():
 
 def test_a_layer_that_would_vanish_is_named():
     layers = {"small": torch.full((5,), 0.1), "large": torch.full((5,), 9.0)}
-    with pytest.raises(UsageError, match=r"small: at 0\.6 over all layers, all its 5 weights would"):
+    message = r"small: at 0\.6 over all layers, all its 5 weights would be zero"
+    with pytest.raises(UsageError, match=message):
         global_scope(layers, 0.6)
 
 

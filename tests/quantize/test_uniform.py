@@ -152,8 +152,17 @@ def test_a_grid_that_would_reach_infinity_is_refused():
         Affine(2).fit(torch.tensor([-0.6e38, 3.4e38]))
 
 
-def test_subnormal_weights_get_a_scale_that_divides():
-    weight = torch.tensor([1e-40, -2e-40])
-    step = fitted(Uniform(8), weight)
-    assert bool(torch.isfinite(step.scale).all())
+def test_a_range_wider_than_float32_has_a_finite_scale():
+    weight = torch.tensor([-3e38, 3e38])
+    step = fitted(Affine(4), weight)
+    assert step.scale.item() == pytest.approx(4e37)
     assert bool(torch.isfinite(step(weight)).all())
+
+
+@pytest.mark.parametrize("kind", [Uniform, Affine])
+def test_a_scale_is_never_a_subnormal_number(kind):
+    """An engine that flushes subnormal numbers would multiply by 0."""
+    weight = torch.tensor([1e-38, -1e-37])
+    step = fitted(kind(8), weight)
+    assert step.scale.item() == torch.finfo(torch.float32).tiny
+    assert step.codes(weight).tolist() == [1, -9]

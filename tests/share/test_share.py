@@ -95,6 +95,13 @@ def test_training_moves_the_values_and_not_the_assignments():
     assert bool((after[after != 0] != before[after != 0]).all())
 
 
+def test_a_centroid_that_training_brings_to_negative_zero_becomes_zero():
+    step = fitted(torch.tensor([1.0, 2.0]), bits=2)
+    with torch.no_grad():
+        step.codebook.copy_(torch.tensor([-0.0, 2.0]))
+    assert not bool(torch.signbit(step(torch.zeros(2))).any())
+
+
 def test_a_weight_that_shares_already_is_kept_bit_for_bit():
     values = torch.tensor([-3.3, -1e-6, 2e-7, 0.1, 0.1 + 2**-27, 77.0, 1e5])
     weight = values[torch.randint(0, 7, (50, 50), generator=torch.Generator().manual_seed(0))]

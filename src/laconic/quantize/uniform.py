@@ -59,11 +59,10 @@ class UniformGrid(Grid):
         bounded = torch.cat([flat, zero], 1)
         low, high = bounded.amin(1), bounded.amax(1)
         scale, lowest, highest = self.ranges(low, high)
-        # A channel of zeros needs some scale. A subnormal one would divide to infinity, and below
-        # twice the smallest half number code -1 would stand for -0.0.
-        numbers = torch.finfo(weight.dtype)
-        smallest = max(torch.finfo(torch.float32).tiny, 2 * numbers.tiny * numbers.eps)
-        scale = torch.where(scale > 0, scale.clamp(min=smallest), 1.0)
+        # A channel of zeros needs some scale; and not a subnormal one, which an engine may take
+        # for 0, so that its products would differ from these.
+        tiny = torch.finfo(torch.float32).tiny
+        scale = torch.where(scale > 0, scale.clamp(min=tiny), 1.0)
         ends = torch.cat([lowest, highest]) * torch.cat([scale, scale])
         if not torch.isfinite(ends.to(weight.dtype)).all():
             raise UsageError(
