@@ -66,7 +66,8 @@ def pack_bytes(tensors: Iterable[StoredTensor], sections: Mapping[str, bytes]) -
     A tensor whose payload is byte for byte that of an earlier one is stored once.
 
     Raises:
-        UsageError: two tensors of one name, or a section that the format does not know.
+        UsageError: two tensors of one name, a name that UTF-8 cannot write, or a section that the
+            format does not know.
     """
     records, payloads = bytearray(), []
     seen: dict[tuple[str, tuple[int, ...], bytes], int] = {}
@@ -82,7 +83,7 @@ def pack_bytes(tensors: Iterable[StoredTensor], sections: Mapping[str, bytes]) -
         shared = bytes([SAME]) + varint(first)
         if first != count and len(shared) < len(payload):
             payload = shared
-        name = tensor.name.encode()
+        name = _name_bytes(tensor.name)
         records += _name_record(name, previous) + _shape_record(tensor)
         records += varint(len(payload)) + zlib.crc32(payload).to_bytes(4, "little")
         payloads.append(payload)
@@ -109,6 +110,13 @@ def write(
     data = pack_bytes(tensors, sections or {})
     write_bytes(path, data)
     return len(data)
+
+
+def _name_bytes(name: str) -> bytes:
+    try:
+        return name.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the name {name!r} has no UTF-8 form: {error.reason}") from error
 
 
 def _name_record(name: bytes, previous: bytes) -> bytes:

@@ -16,9 +16,9 @@ from laconic.container import program as program_section
 from laconic.container.dtypes import Bits
 from laconic.container.file import MAX_BYTES
 from laconic.errors import FormatError, MismatchError, UsageError
-from laconic.pack.capture import run
 from laconic.pack.model import probe_inputs
 from laconic.pack.torch_bits import FILE_DTYPES, TORCH_DTYPES, tensor_of
+from laconic.pack.torch_program import run
 from laconic.represent import chains
 
 

@@ -19,9 +19,9 @@ from laconic.container import program as program_section
 from laconic.container.atomic import write_bytes
 from laconic.container.dtypes import Bits
 from laconic.errors import MismatchError, UnsupportedError, UsageError
-from laconic.pack.capture import Example, capture, run
 from laconic.pack.structure import structured
 from laconic.pack.torch_bits import FILE_DTYPES, bits_of
+from laconic.pack.torch_program import Example, capture, run
 from laconic.represent import Grid, Step, chains, plain, plain_state
 
 

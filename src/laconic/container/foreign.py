@@ -1,0 +1,207 @@
+"""A file that somebody else's tool wrote, kept byte for byte: its tensors apart from the rest.
+
+The stream of the original bytes is cut where tensors stand. Each cut-out is a tensor of the `.lac`
+file; what is left, the skeleton, is deflated into the section ``foreign`` with the places of the
+cuts, and unpacking splices them again. An `.npz` is the stream of its members; its zip envelope is
+made anew (stored, fixed date).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from laconic.coding.reader import Reader, varint
+from laconic.container.atomic import write_bytes
+from laconic.container.deflate import deflate, inflate
+from laconic.container.dtypes import Bits
+from laconic.container.file import MAX_BYTES, LacFile
+from laconic.container.tensor_files import MEMBER_DATE, npz_bytes, safetensors_bytes
+from laconic.errors import FormatError, UsageError
+
+KINDS = {".safetensors": 1, ".npz": 2, ".onnx": 3}
+"""Suffix → the byte that names this kind of file in the section."""
+SUFFIXES = {number: suffix for suffix, number in KINDS.items()}
+FORTRAN, BIG_ENDIAN = 1, 2
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a tensor was cut out."""
+
+    gap: int
+    """Bytes of the skeleton between the cut before and this one."""
+    flags: int = 0
+    """`FORTRAN`: the first index runs fastest in the stream. `BIG_ENDIAN`: high bytes first."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """The section: what a `.lac` file keeps of another file beside its tensors.
+
+    The tensors of the file are the cut-outs, all of them, in order.
+    """
+
+    suffix: str
+    """A key of `KINDS`."""
+    cuts: tuple[Cut, ...]
+    members: tuple[tuple[str, int], ...]
+    """Of an `.npz`: names and lengths of the files in it, one after the other in the stream."""
+    skeleton: bytes
+
+
+def encode(foreign: Foreign) -> bytes:
+    """The section ``foreign``: the kind, then everything else deflated."""
+    out = bytearray(varint(len(foreign.cuts)))
+    for cut in foreign.cuts:
+        out += varint(cut.gap) + bytes([cut.flags])
+    if foreign.suffix == ".npz":
+        out += varint(len(foreign.members))
+        for name, length in foreign.members:
+            text = name.encode()
+            out += varint(len(text)) + text + varint(length)
+    return bytes([KINDS[foreign.suffix]]) + deflate(bytes(out) + foreign.skeleton)
+
+
+def decode(data: bytes, offset: int = 0, *, max_bytes: int = MAX_BYTES) -> Foreign:
+    """The section again.
+
+    Raises:
+        FormatError: the bytes are damaged, or a cut lies outside the skeleton.
+    """
+    outer = Reader(data, offset)
+    kind = outer.u8()
+    if kind not in SUFFIXES:
+        raise FormatError(f"no kind of foreign file has number {kind}", offset)
+    reader = Reader(inflate(outer, max_bytes, "the section foreign"), offset)
+    cuts = []
+    for _ in range(reader.varint(reader.remaining)):
+        cuts.append(Cut(reader.varint(), reader.u8()))
+        if cuts[-1].flags > FORTRAN | BIG_ENDIAN:
+            raise reader.error(f"a cut has the flags {cuts[-1].flags}")
+    members = []
+    for _ in range(reader.varint(reader.remaining) if SUFFIXES[kind] == ".npz" else 0):
+        text = bytes(reader.take(reader.varint()))
+        try:
+            members.append((text.decode(), reader.varint()))
+        except UnicodeDecodeError as error:
+            raise reader.error(f"the name {text!r} is not UTF-8") from error
+    skeleton = bytes(reader.rest())
+    if sum(cut.gap for cut in cuts) > len(skeleton):
+        raise FormatError(f"the cuts reach beyond the skeleton of {len(skeleton)} bytes", offset)
+    return Foreign(SUFFIXES[kind], tuple(cuts), tuple(members), skeleton)
+
+
+def cut_bytes(bits: Bits, cut: Cut) -> bytes:
+    """A tensor's bytes as they stood in the stream."""
+    order = bits.dtype.newbyteorder(">" if cut.flags & BIG_ENDIAN else "<")
+    return bits.astype(order, copy=False).tobytes("F" if cut.flags & FORTRAN else "C")
+
+
+def spliced(file: LacFile, foreign: Foreign) -> bytes:
+    """The stream again: the skeleton with every tensor in its place.
+
+    Raises:
+        FormatError: the file has another number of tensors than the section has cuts.
+    """
+    if len(foreign.cuts) != len(file.entries):
+        raise FormatError(
+            f"the section foreign has {len(foreign.cuts)} cuts for {len(file.entries)} tensors",
+            file.sections["foreign"][0],
+        )
+    return b"".join(_parts(file, foreign))
+
+
+def _parts(file: LacFile, foreign: Foreign) -> Iterator[bytes]:
+    position = 0
+    for name, cut in zip(file.entries, foreign.cuts, strict=True):
+        yield foreign.skeleton[position : position + cut.gap]
+        position += cut.gap
+        yield cut_bytes(file.bits(name), cut)
+    yield foreign.skeleton[position:]
+
+
+def unpack_file(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    max_bytes: int = MAX_BYTES,
+) -> None:
+    """Write what `laconic.pack.pack_file` packed; NumPy is all it needs.
+
+    A `.safetensors` or `.onnx` file comes back byte for byte, an `.npz` with the same members byte
+    for byte. A `.lac` file of a torch model becomes a `.safetensors` or `.npz` of its tensors.
+
+    Args:
+        source: the `.lac` file.
+        target: ends in the suffix of the file that was packed; appears whole or not at all.
+        max_bytes: refuse a file that would unpack to more bytes than this.
+
+    Raises:
+        FormatError: the file is damaged.
+        UsageError: the target's suffix is not what the source holds.
+        UnsupportedError: a dtype that `.npz` lacks.
+    """
+    suffix = Path(target).suffix.lower()
+    with LacFile(source, max_bytes=max_bytes) as file:
+        section = file.section("foreign")
+        if section is None:
+            data = _tensor_file(file, suffix)
+        else:
+            offset = file.sections["foreign"][0]
+            foreign = decode(section, offset, max_bytes=max_bytes)
+            if suffix != foreign.suffix:
+                raise UsageError(
+                    f"{source} was packed from a {foreign.suffix} file; give a target that ends "
+                    f"in {foreign.suffix}, not {Path(target).name!r}"
+                )
+            stream = spliced(file, foreign)
+            data = stream if suffix != ".npz" else _zipped(stream, foreign, offset)
+    write_bytes(target, data)
+
+
+def _tensor_file(file: LacFile, suffix: str) -> bytes:
+    """The tensors of a model's `.lac` by name."""
+    if suffix == ".safetensors":
+        return safetensors_bytes(
+            {name: (entry.dtype, file.bits(name)) for name, entry in file.entries.items()}
+        )
+    if suffix == ".npz":
+        return npz_bytes({name: (e.dtype, file.bits(name)) for name, e in file.entries.items()})
+    raise UsageError(
+        f"this .lac file holds a model's tensors; give a target that ends in .safetensors or "
+        f".npz, not {suffix or 'nothing'!r} (for ONNX: laconic export)"
+    )
+
+
+def _zipped(stream: bytes, foreign: Foreign, offset: int) -> bytes:
+    if sum(length for _, length in foreign.members) != len(stream):
+        raise FormatError(f"the members do not add up to {len(stream)} bytes", offset)
+    if len({name for name, _ in foreign.members}) != len(foreign.members):
+        raise FormatError("two members have one name", offset)
+    buffer, position = io.BytesIO(), 0
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, length in foreign.members:
+            member = zipfile.ZipInfo(name, MEMBER_DATE)
+            archive.writestr(member, stream[position : position + length])
+            position += length
+    return buffer.getvalue()
+
+
+def bits_in(
+    data: bytes | memoryview,
+    dtype: np.dtype[np.unsignedinteger],
+    shape: tuple[int, ...],
+    flags: int,
+) -> Bits:
+    """A tensor's bits from its bytes in a stream; `cut_bytes` gives the bytes again."""
+    stored = dtype.newbyteorder(">" if flags & BIG_ENDIAN else "<")
+    flat = np.frombuffer(data, stored)
+    ordered = flat.reshape(shape, order="F" if flags & FORTRAN else "C")
+    return np.ascontiguousarray(ordered, dtype).reshape(shape)

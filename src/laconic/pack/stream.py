@@ -1,0 +1,41 @@
+"""What every reader of a foreign file finds: bytes, and where tensors stand in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from laconic.container.dtypes import DTYPES
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tensor's bytes in a stream, from `start` to before `end`."""
+
+    name: str
+    dtype: str
+    """A key of `laconic.container.DTYPES`."""
+    shape: tuple[int, ...]
+    start: int
+    end: int
+    flags: int = 0
+    """As in `laconic.container.foreign.Cut`."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the bytes are as many as dtype and shape say."""
+        return self.end - self.start == prod(self.shape) * DTYPES[self.dtype].size_bytes
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A file as a stream of bytes; `members` as in `laconic.container.foreign.Foreign`."""
+
+    data: bytes
+    places: list[Place]
+    members: tuple[tuple[str, int], ...] = ()
+
+
+def raw_place(name: str, start: int, end: int) -> Place:
+    """Bytes of a dtype that `.lac` files do not know, as unsigned bytes."""
+    return Place(name, "U8", (end - start,), start, end)
