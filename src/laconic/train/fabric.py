@@ -129,7 +129,7 @@ def sum_gradients(parameters: list[nn.Parameter], loss: Tensor, fabric: Fabric) 
 
     One all-reduce carries everything. A parameter without gradient in every process keeps None,
     so that an optimizer leaves it alone. Why not DistributedDataParallel:
-    ``docs/decisions/gradients-by-hand.md``.
+    ``docs/decisions/0004-gradients-by-hand.md``.
 
     Args:
         parameters: the same list in every process; their gradients are replaced.
