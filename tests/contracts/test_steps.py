@@ -1,11 +1,10 @@
 """Every Step of every registry, over every kind of weight, alone and in chains."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from check_grid import check_grid
+from check_step import check_step, holder, same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -15,10 +14,6 @@ from laconic.errors import UnsupportedError, UsageError
 from laconic.prune import Prune
 from laconic.represent import Grid, chain, description, represent
 from laconic.train import step_names
-
-sys.path.insert(0, str(Path(__file__).parent))
-from check_grid import check_grid
-from check_step import check_step, holder, same_bits
 
 # A new entry of a registry puts its constructor's arguments here.
 EXAMPLES = {
