@@ -1,10 +1,12 @@
 """The `.lac` file: named tensors as coded integers, a program, a probe; NumPy alone reads it."""
 
 from laconic.container.dtypes import DTYPES, DType, dtype_of, from_bits, to_bits
-from laconic.container.file import MAX_BYTES, SECTIONS, VERSION, Entry, LacFile, pack_bytes, write
+from laconic.container.file import MAX_BYTES, Entry, LacFile
 from laconic.container.grids import GRIDS, FileGrid, StoredTensor, codebook, plain, uniform
+from laconic.container.layout import SECTIONS, VERSION
 from laconic.container.probe import Probe
 from laconic.container.program import Node, Program, Value
+from laconic.container.writing import pack_bytes, write
 
 __all__ = [
     "DTYPES",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from laconic.coding.reader import Reader, varint
 from laconic.errors import FormatError
@@ -41,3 +43,12 @@ def inflate(reader: Reader, limit: int, what: str) -> bytes:
     if len(data) != length or not unpacker.eof or unpacker.unused_data:
         raise FormatError(f"{what} does not inflate to its {length} bytes", start)
     return data
+
+
+@contextmanager
+def inside_inflated(what: str, offset: int) -> Iterator[None]:
+    """Errors in inflated bytes name the place of the deflated ones in the file."""
+    try:
+        yield
+    except FormatError as error:
+        raise FormatError(f"{what}, inflated: {error}", offset) from error

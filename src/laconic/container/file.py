@@ -6,35 +6,32 @@ import contextlib
 import mmap
 import os
 import zlib
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from laconic import coding
-from laconic.coding.reader import Reader, varint
-from laconic.container.atomic import write_bytes
+from laconic.coding.reader import Reader
 from laconic.container.dtypes import BY_NUMBER, DTYPES, Bits, from_bits
 from laconic.container.grids import (
     GRID_NUMBERS,
+    FileGrid,
     StoredTensor,
     read_payload,
 )
-from laconic.errors import FormatError, MismatchError, UsageError
+from laconic.container.layout import MAGIC, MANY_DIMENSIONS, SAME, SECTION_NAMES, VERSION
+from laconic.container.shapes import MAX_DIMENSIONS, is_possible
+from laconic.errors import FormatError, MismatchError
 
-MAGIC = b"LAC"
-VERSION = 1
-SAME = 255
-"""Where a grid number stands: this tensor is the same as an earlier one (tied weights)."""
-SECTIONS = {"program": 1, "probe": 2, "about": 3, "foreign": 4}
-SECTION_NAMES = {number: name for name, number in SECTIONS.items()}
 MAX_BYTES = 2**32
 """Refuse files that would unpack to more than this, unless the caller allows it."""
-MAX_DIMENSIONS = 64
+MAX_NAMES_BYTES = 2**26
+"""Of all names together: a name takes up what it shares with the one before."""
+FOREIGN_STARTS = {b"PK": "a zip archive, such as .npz or .pt", b"\x80": "a pickle"}
 
 
 @dataclass(frozen=True)
@@ -52,86 +49,12 @@ class Entry:
     @property
     def count(self) -> int:
         """Number of elements."""
-        return int(np.prod(self.shape, dtype=object))
+        return prod(self.shape)
 
     @property
     def size_bytes(self) -> int:
         """Bytes of the values when unpacked."""
         return self.count * DTYPES[self.dtype].size_bytes
-
-
-def pack_bytes(tensors: Iterable[StoredTensor], sections: Mapping[str, bytes]) -> bytes:
-    """The whole file as bytes: the same tensors and sections give the same bytes.
-
-    A tensor whose payload is byte for byte that of an earlier one is stored once.
-
-    Raises:
-        UsageError: two tensors of one name, a name that UTF-8 cannot write, or a section that the
-            format does not know.
-    """
-    records, payloads = bytearray(), []
-    seen: dict[tuple[str, tuple[int, ...], bytes], int] = {}
-    names: set[str] = set()
-    previous = b""
-    count = 0
-    for tensor in tensors:
-        if tensor.name in names:
-            raise UsageError(f"two tensors are named {tensor.name!r}")
-        names.add(tensor.name)
-        payload = tensor.payload
-        first = seen.setdefault((tensor.dtype, tensor.shape, payload), count)
-        shared = bytes([SAME]) + varint(first)
-        if first != count and len(shared) < len(payload):
-            payload = shared
-        name = _name_bytes(tensor.name)
-        records += _name_record(name, previous) + _shape_record(tensor)
-        records += varint(len(payload)) + zlib.crc32(payload).to_bytes(4, "little")
-        payloads.append(payload)
-        previous = name
-        count += 1
-    unknown = set(sections) - set(SECTIONS)
-    if unknown:
-        raise UsageError(f"no section {sorted(unknown)}; the format knows {sorted(SECTIONS)}")
-    parts = sorted((SECTIONS[name], data) for name, data in sections.items())
-    header = varint(count) + records + varint(len(parts))
-    for number, data in parts:
-        header += bytes([number]) + varint(len(data)) + zlib.crc32(data).to_bytes(4, "little")
-    guarded = bytes([VERSION]) + varint(len(header)) + header
-    checksum = zlib.crc32(guarded).to_bytes(4, "little")
-    return b"".join([MAGIC, checksum, guarded, *payloads, *(data for _, data in parts)])
-
-
-def write(
-    path: str | os.PathLike[str],
-    tensors: Iterable[StoredTensor],
-    sections: Mapping[str, bytes] | None = None,
-) -> int:
-    """Write a `.lac` file; returns its length in bytes. An existing file is never half-written."""
-    data = pack_bytes(tensors, sections or {})
-    write_bytes(path, data)
-    return len(data)
-
-
-def _name_bytes(name: str) -> bytes:
-    try:
-        return name.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(f"the name {name!r} has no UTF-8 form: {error.reason}") from error
-
-
-def _name_record(name: bytes, previous: bytes) -> bytes:
-    """How many bytes the name shares with the one before, then the rest of it."""
-    pairs = zip(name, previous, strict=False)
-    shared = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(name), len(previous)))
-    return varint(shared) + varint(len(name) - shared) + name[shared:]
-
-
-def _shape_record(tensor: StoredTensor) -> bytes:
-    """One byte for dtype (low 5 bits) and number of dimensions (7: a varint follows)."""
-    dimensions = len(tensor.shape)
-    head = DTYPES[tensor.dtype].number | min(dimensions, 7) << 5
-    more = varint(dimensions) if dimensions >= 7 else b""
-    return bytes([head]) + more + b"".join(varint(size) for size in tensor.shape)
 
 
 class LacFile:
@@ -189,7 +112,11 @@ class LacFile:
         reader = Reader(self.data)
         magic = bytes(self.data[:3])
         if magic != MAGIC:
-            raise FormatError(f"this is no .lac file: it starts with {magic!r}, not {MAGIC!r}", 0)
+            known = [what for start, what in FOREIGN_STARTS.items() if magic.startswith(start)]
+            found = f" (it may be {known[0]})" if known else ""
+            raise FormatError(
+                f"this is no .lac file: it starts with {magic!r}, not {MAGIC!r}{found}", 0
+            )
         reader.take(3)
         checksum = reader.u32()
         start = reader.position
@@ -209,6 +136,8 @@ class LacFile:
         self.sections: dict[str, tuple[int, int, int]] = {}
         header = Reader(self.data[begin:end], begin)
         position = self._read_entries(header, end)
+        self.names = list(self.entries)
+        self.places = {name: place for place, name in enumerate(self.names)}
         position = self._read_sections(header, position)
         header.end()
         if position != len(self.data):
@@ -222,10 +151,13 @@ class LacFile:
             )
 
     def _read_entries(self, header: Reader, position: int) -> int:
-        previous = b""
+        previous, names_bytes = b"", 0
         for _ in range(header.varint(header.remaining)):
             shared = header.varint(len(previous))
             raw = previous[:shared] + bytes(header.take(header.varint()))
+            names_bytes += len(raw)
+            if names_bytes > MAX_NAMES_BYTES:
+                raise header.error(f"the names take more than {MAX_NAMES_BYTES:,} bytes")
             try:
                 name = raw.decode()
             except UnicodeDecodeError as error:
@@ -233,15 +165,19 @@ class LacFile:
             head = header.u8()
             if head & 31 not in BY_NUMBER:
                 raise header.error(f"{name}: no dtype has number {head & 31}")
-            dimensions = head >> 5 if head >> 5 < 7 else header.varint(MAX_DIMENSIONS)
+            dimensions = head >> 5
+            if dimensions == MANY_DIMENSIONS:
+                dimensions = header.varint(MAX_DIMENSIONS)
+                if dimensions < MANY_DIMENSIONS:
+                    raise header.error(f"{name}: {dimensions} dimensions have a shorter form")
             shape = tuple(header.varint() for _ in range(dimensions))
+            if not is_possible(shape):
+                raise header.error(f"{name}: a shape of {shape} is beyond any memory")
             length = header.varint()
             if name in self.entries:
                 raise header.error(f"two tensors are named {name!r}")
-            entry = Entry(name, BY_NUMBER[head & 31].name, shape, position, length, header.u32())
-            if entry.count > 2**48:
-                raise header.error(f"{name}: a shape of {shape} is beyond any memory")
-            self.entries[name] = entry
+            dtype = BY_NUMBER[head & 31].name
+            self.entries[name] = Entry(name, dtype, shape, position, length, header.u32())
             position += length
             previous = raw
         return position
@@ -293,13 +229,11 @@ class LacFile:
         if reader.data[:1] != bytes([SAME]):
             return entry, reader
         reader.u8()
-        names = list(self.entries)
-        index = names.index(name)
         first = reader.varint()
         reader.end()
-        if first >= index:
+        if first >= self.places[name]:
             raise reader.error(f"{name} claims to equal tensor {first}, which is not before it")
-        origin = self.entries[names[first]]
+        origin = self.entries[self.names[first]]
         if (origin.dtype, origin.shape) != (entry.dtype, entry.shape):
             raise reader.error(f"{name} claims to equal {origin.name} of another shape or dtype")
         reader = self._payload(origin)
@@ -314,12 +248,15 @@ class LacFile:
     def stored(self, name: str) -> StoredTensor:
         """The tensor's codes and tables, decoded from its own bytes alone."""
         entry, reader = self.payload(name)
+        tensor = read_payload(reader, self._grid(reader, name), name, entry.dtype, entry.shape)
+        reader.end()
+        return tensor
+
+    def _grid(self, reader: Reader, name: str) -> FileGrid:
         number = reader.u8()
         if number not in GRID_NUMBERS:
             raise reader.error(f"{name}: no grid has number {number}")
-        tensor = read_payload(reader, GRID_NUMBERS[number], name, entry.dtype, entry.shape)
-        reader.end()
-        return tensor
+        return GRID_NUMBERS[number]
 
     def same_as(self, name: str) -> str | None:
         """The earlier tensor that this one is tied to, or None."""
@@ -329,7 +266,7 @@ class LacFile:
     def coder(self, name: str) -> str:
         """The name of the coder that holds the tensor's codes."""
         entry, reader = self.payload(name)
-        GRID_NUMBERS[reader.u8()].read_tables(reader, entry.dtype, entry.shape)
+        self._grid(reader, name).read_tables(reader, entry.dtype, entry.shape)
         return coding.coder_of(reader.rest())
 
     def bits(self, name: str) -> Bits:
@@ -341,8 +278,20 @@ class LacFile:
         return from_bits(self.bits(name), self.entry(name).dtype)
 
     def verify(self) -> None:
-        """Decode every tensor and check every checksum; FormatError at the first fault."""
-        for name in self.entries:
+        """Decode every tensor and every section; FormatError at the first fault."""
+        # Not above: the sections' readers stand on this module.
+        from laconic.container import about, foreign, probe, program
+
+        for name in self.names:
             self.stored(name)
-        for name in self.sections:
-            self.section(name)
+        for name, (offset, _, _) in self.sections.items():
+            data = self.section(name) or b""
+            match name:
+                case "program":
+                    program.decode(data, self.names, offset)
+                case "probe":
+                    probe.decode(data, offset)
+                case "about":
+                    about.decode(data, offset)
+                case "foreign":
+                    foreign.check_cuts(self, foreign.decode(data, offset))

@@ -19,7 +19,7 @@ import numpy as np
 
 from laconic.coding.reader import Reader, varint
 from laconic.container.atomic import write_bytes
-from laconic.container.deflate import deflate, inflate
+from laconic.container.deflate import deflate, inflate, inside_inflated
 from laconic.container.dtypes import Bits
 from laconic.container.file import MAX_BYTES, LacFile
 from laconic.container.tensor_files import MEMBER_DATE, npz_bytes, safetensors_bytes
@@ -79,14 +79,19 @@ def decode(data: bytes, offset: int = 0, *, max_bytes: int = MAX_BYTES) -> Forei
     kind = outer.u8()
     if kind not in SUFFIXES:
         raise FormatError(f"no kind of foreign file has number {kind}", offset)
-    reader = Reader(inflate(outer, max_bytes, "the section foreign"), offset)
+    plain = inflate(outer, max_bytes, "the section foreign")
+    with inside_inflated("the section foreign", offset):
+        return _read_all(Reader(plain), SUFFIXES[kind])
+
+
+def _read_all(reader: Reader, suffix: str) -> Foreign:
     cuts = []
     for _ in range(reader.varint(reader.remaining)):
         cuts.append(Cut(reader.varint(), reader.u8()))
         if cuts[-1].flags > FORTRAN | BIG_ENDIAN:
             raise reader.error(f"a cut has the flags {cuts[-1].flags}")
     members = []
-    for _ in range(reader.varint(reader.remaining) if SUFFIXES[kind] == ".npz" else 0):
+    for _ in range(reader.varint(reader.remaining) if suffix == ".npz" else 0):
         text = bytes(reader.take(reader.varint()))
         try:
             members.append((text.decode(), reader.varint()))
@@ -94,8 +99,8 @@ def decode(data: bytes, offset: int = 0, *, max_bytes: int = MAX_BYTES) -> Forei
             raise reader.error(f"the name {text!r} is not UTF-8") from error
     skeleton = bytes(reader.rest())
     if sum(cut.gap for cut in cuts) > len(skeleton):
-        raise FormatError(f"the cuts reach beyond the skeleton of {len(skeleton)} bytes", offset)
-    return Foreign(SUFFIXES[kind], tuple(cuts), tuple(members), skeleton)
+        raise reader.error(f"the cuts reach beyond the skeleton of {len(skeleton)} bytes")
+    return Foreign(suffix, tuple(cuts), tuple(members), skeleton)
 
 
 def cut_bytes(bits: Bits, cut: Cut) -> bytes:
@@ -104,17 +109,26 @@ def cut_bytes(bits: Bits, cut: Cut) -> bytes:
     return bits.astype(order, copy=False).tobytes("F" if cut.flags & FORTRAN else "C")
 
 
-def spliced(file: LacFile, foreign: Foreign) -> bytes:
-    """The stream again: the skeleton with every tensor in its place.
+def check_cuts(file: LacFile, foreign: Foreign) -> None:
+    """Every tensor of the file is one cut-out.
 
     Raises:
-        FormatError: the file has another number of tensors than the section has cuts.
+        FormatError: the section has another number of cuts than the file has tensors.
     """
     if len(foreign.cuts) != len(file.entries):
         raise FormatError(
             f"the section foreign has {len(foreign.cuts)} cuts for {len(file.entries)} tensors",
             file.sections["foreign"][0],
         )
+
+
+def spliced(file: LacFile, foreign: Foreign) -> bytes:
+    """The stream again: the skeleton with every tensor in its place.
+
+    Raises:
+        FormatError: tensors are damaged, or there are not as many as cuts.
+    """
+    check_cuts(file, foreign)
     return b"".join(_parts(file, foreign))
 
 

@@ -171,7 +171,8 @@ class Uniform(FileGrid):
             scale = scale.reshape([-1 if i == axis else 1 for i in range(len(tensor.shape))])
         else:
             scale = scale.reshape(())
-        return to_bits(tensor.codes.astype(np.float32) * scale)
+        with np.errstate(over="ignore"):  # a hostile scale gives infinity, not a warning
+            return to_bits(tensor.codes.astype(np.float32) * scale)
 
 
 GRIDS: dict[str, FileGrid] = {grid.name: grid for grid in (Plain(), Codebook(), Uniform())}
@@ -198,7 +199,8 @@ def codebook(name: str, bits: Bits, dtype: str) -> StoredTensor:
         >>> stored.codes.tolist(), stored.values.tolist()
         ([1, 0, -1, 1], [0.5, 0.0, -2.0, 0.5])
     """
-    distinct, codes = np.unique(bits, return_inverse=True)
+    distinct = np.unique(bits)
+    codes = np.searchsorted(distinct, bits)  # four times faster than unique's own inverse
     order = _value_order(distinct, dtype)
     negative = _is_negative(distinct, dtype)
     zero = distinct == 0

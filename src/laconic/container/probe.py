@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 from laconic.coding.reader import Reader, varint
 from laconic.container.dtypes import DTYPES
 from laconic.container.program import Value
-from laconic.errors import MismatchError
+from laconic.container.shapes import MAX_DIMENSIONS, is_possible
+from laconic.errors import MismatchError, UsageError
 
 MAX_VALUES = 64
 RELATIVE_TOLERANCE = 1e-4
 HALF_TOLERANCE = 1e-2
-MAX_INPUT = 2**28
+MAX_INPUT = 2**24
+"""Elements of all inputs together: a probe must be cheap to run."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def make_input(value: Value, size: tuple[int, ...], index: int) -> NDArray[Any]:
         size: the shape to make.
         index: which input this is; element i of it has the number ``index · 2^32 + i``.
     """
-    count = int(np.prod(size, dtype=object))
+    count = prod(size)
     state = np.arange(count, dtype=np.uint64) + np.uint64((index << 32) + 1)
     state = state * np.uint64(0x9E3779B97F4A7C15)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -106,7 +109,17 @@ def make_input(value: Value, size: tuple[int, ...], index: int) -> NDArray[Any]:
 
 
 def encode(probe: Probe) -> bytes:
-    """The section ``probe``."""
+    """The section ``probe``.
+
+    Raises:
+        UsageError: the inputs have more than 2^24 elements.
+    """
+    total = sum(prod(size) for size in probe.sizes)
+    if total > MAX_INPUT:
+        raise UsageError(
+            f"the probe's inputs have {total:,} elements; at most {MAX_INPUT:,} fit: give a "
+            "smaller example_input, or probe=False"
+        )
     out = varint(len(probe.sizes))
     for size in probe.sizes:
         out += varint(len(size)) + b"".join(varint(n) for n in size)
@@ -120,13 +133,15 @@ def decode(data: bytes, offset: int = 0) -> Probe:
     """The probe again.
 
     Raises:
-        FormatError: the bytes are damaged, or the inputs would be larger than 2^28 elements.
+        FormatError: the bytes are damaged, or the inputs would have more than 2^24 elements.
     """
     reader = Reader(data, offset)
     sizes = []
+    total = 0
     for _ in range(reader.varint(reader.remaining)):
-        size = tuple(reader.varint(MAX_INPUT) for _ in range(reader.varint(reader.remaining)))
-        if int(np.prod(size, dtype=object)) > MAX_INPUT:
+        size = tuple(reader.varint() for _ in range(reader.varint(MAX_DIMENSIONS)))
+        total += prod(size)
+        if not is_possible(size) or total > MAX_INPUT:
             raise reader.error(f"a probe input of shape {size} is too large")
         sizes.append(size)
     outputs = []
