@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from laconic import runtime
 from laconic.container import LacFile
-from laconic.errors import DataError
+from laconic.errors import DataError, MismatchError
 from laconic.measure.latency import latency
 from laconic.measure.memory import peak_memory_bytes
 from laconic.measure.receipts import Measurement
 from laconic.measure.tensors import owned_entries, statistics_of
+from laconic.runtime import Session
 from laconic.runtime.macs import count_macs
 from laconic.train import Split, Task
 
@@ -47,13 +47,13 @@ def measure_file(
         MismatchError: it has no program, or the task's inputs do not fit it.
     """
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
-    example = task.example_input.numpy()
+    example = task.example_input.detach().cpu().numpy()
     session = runtime.load(data)
-    name = session.inputs[0].name
+    name = only_input(session)
     macs, effective = count_macs(session, {name: example})
     with LacFile(data) as file:
         statistics = statistics_of(session.program)
-        entries = owned_entries(file)
+        entries = owned_entries(file, session.program)
         parameters = sum(entry.count for entry in entries if entry.name not in statistics)
         nonzeros = sum(
             int(np.count_nonzero(file.array(entry.name)))
@@ -81,17 +81,37 @@ def measure_file(
     )
 
 
-def score_file(session: Any, task: Task, split: Split) -> float:
+def only_input(session: Session) -> str:
+    """The name of the input that a task's batches go to.
+
+    Raises:
+        MismatchError: the network has another number of inputs than one.
+    """
+    if len(session.inputs) != 1:
+        listed = ", ".join(session.input_names) or "none"
+        raise MismatchError(
+            f"a task has one input, the network has {len(session.inputs)}: {listed}"
+        )
+    return session.inputs[0].name
+
+
+def score_file(session: Session, task: Task, split: Split) -> float:
     """The task's metric over a split, computed by a runtime session, without the torch model.
 
     Raises:
         DataError: the split has no examples.
+        MismatchError: the task's inputs or scores do not fit the network.
     """
-    name, output = session.inputs[0].name, session.outputs[0].name
+    name, output = only_input(session), session.outputs[0].name
     total, count = 0.0, 0
     for inputs, targets in task.batches(split):
-        outputs = session(**{name: inputs.numpy()})[output]
-        scores = task.score(torch.from_numpy(outputs), targets)
+        outputs = session(**{name: inputs.cpu().numpy()})[output]
+        try:
+            scores = task.score(torch.tensor(outputs), targets.cpu())
+        except (RuntimeError, IndexError, TypeError, ValueError) as error:
+            raise MismatchError(
+                f"the task cannot score outputs of shape {list(outputs.shape)}: {error}"
+            ) from error
         total += float(scores.double().sum())
         count += len(scores)
     if not count:

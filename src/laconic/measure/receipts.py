@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from laconic.errors import DataError
+from laconic.measure.records import checked
+
+SAME_AS = "same as "
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class TensorRecord:
     shape: list[int]
     dtype: str
     steps: list[str]
-    """The chain, as constructor calls: ``["Prune(sparsity=0.9)", "Share(bits=5)"]``."""
+    """The chain as constructor calls, ``["Prune(sparsity=0.9)", "Share(bits=5)"]``; or ``["same as
+    NAME"]`` where the file stores an equal tensor once."""
     coder: str
     size_bytes: int
     parameters: int
@@ -31,6 +35,11 @@ class TensorRecord:
     distinct: int
     bins: list[float] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether a chain restricts the values."""
+        return any(not step.startswith(SAME_AS) for step in self.steps)
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,7 @@ def dense_receipt(receipts: list[Receipt]) -> Receipt:
         raise DataError("a run without receipts has nothing to compare")
     dense = receipts[0]
     for receipt in receipts:
-        if any(tensor.steps for tensor in receipt.tensors):
+        if any(tensor.is_restricted for tensor in receipt.tensors):
             break
         dense = receipt
     return dense
@@ -121,18 +130,18 @@ def from_json(text: str) -> list[Receipt]:
         DataError: the text is not a list of receipts.
     """
     try:
-        return [
-            Receipt(
-                **{
-                    **record,
-                    "latency": Latency(**record["latency"]),
-                    "tensors": [TensorRecord(**tensor) for tensor in record["tensors"]],
-                }
-            )
-            for record in json.loads(text)
-        ]
-    except (ValueError, TypeError, KeyError) as error:
+        records = json.loads(text)
+        if not isinstance(records, list):
+            raise TypeError(f"a list is needed, not a {type(records).__name__}")
+        return [_receipt(record) for record in records]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise DataError(f"these are no receipts of a run: {error!r}") from error
+
+
+def _receipt(record: dict[str, Any]) -> Receipt:
+    latency = checked(Latency(**record["latency"]))
+    tensors = [checked(TensorRecord(**tensor)) for tensor in record["tensors"]]
+    return checked(Receipt(**{**record, "latency": latency, "tensors": tensors}))
 
 
 def read(run_dir: str | os.PathLike[str]) -> list[Receipt]:
@@ -143,6 +152,12 @@ def read(run_dir: str | os.PathLike[str]) -> list[Receipt]:
     """
     path = Path(run_dir) / "receipts.json"
     try:
-        return from_json(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}; is {run_dir} a run directory?") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+    try:
+        return from_json(text)
+    except DataError as error:
+        raise DataError(f"{path} is damaged: {error}") from error

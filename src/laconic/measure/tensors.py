@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from laconic.container import DTYPES, Entry, LacFile, Program, about, from_bits
 from laconic.errors import FormatError
-from laconic.measure.receipts import TensorRecord
+from laconic.measure.receipts import SAME_AS, TensorRecord
 
 BINS = 64
 FLOATS = frozenset(name for name in DTYPES if name.startswith(("F", "BF")))
@@ -26,12 +26,22 @@ def statistics_of(program: Program | None) -> set[str]:
     }
 
 
-def owned_entries(file: LacFile) -> list[Entry]:
-    """The file's float tensors, tied ones once."""
+def owned_entries(file: LacFile, program: Program | None) -> list[Entry]:
+    """The file's float tensors, tied ones once.
+
+    A file also stores once what is equal by chance (two biases of zeros, say). A program reads
+    tied tensors by one of their names and others by their own, which tells the two apart; without
+    a program equal tensors count as tied.
+    """
+    read = set(program.free_names()) if program else set()
+    groups: dict[str, list[Entry]] = {}
+    for entry in file.entries.values():
+        if entry.dtype in FLOATS:
+            groups.setdefault(file.same_as(entry.name) or entry.name, []).append(entry)
     return [
         entry
-        for entry in file.entries.values()
-        if entry.dtype in FLOATS and file.same_as(entry.name) is None
+        for group in groups.values()
+        for entry in [one for one in group if one.name in read] or group[:1]
     ]
 
 
@@ -67,7 +77,7 @@ def _record(file: LacFile, entry: Entry, steps: list[str]) -> TensorRecord:
         name=entry.name,
         shape=list(entry.shape),
         dtype=entry.dtype,
-        steps=[f"same as {tied}"] if tied else list(steps),
+        steps=[SAME_AS + tied] if tied else list(steps),
         coder=f"{stored.grid} {file.coder(entry.name)}",
         size_bytes=entry.length,
         parameters=entry.count,

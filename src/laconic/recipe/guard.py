@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from laconic.errors import StageError
-from laconic.represent import Grid, chains, plain_state
+from laconic.represent import Grid, Step, chains, plain_state
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Snapshot:
 
     values: dict[str, Tensor]
     zeros: dict[str, Tensor]
-    """Restricted weight → where it is zero."""
+    """Restricted weight → where its chain makes it zero, whatever the latent weight is."""
     distinct: dict[str, int]
     """Weight on a grid → how many values it takes."""
 
@@ -28,7 +28,7 @@ def snapshot(model: nn.Module) -> Snapshot:
     restricted = {name: steps for name, steps in chains(model).items() if name in values}
     return Snapshot(
         values,
-        {name: values[name] == 0 for name in restricted},
+        {name: _held_zeros(values[name], steps) for name, steps in restricted.items()},
         {
             name: _distinct(values[name])
             for name, steps in restricted.items()
@@ -46,8 +46,8 @@ def check(before: Snapshot, model: nn.Module, label: str) -> None:
         label: the stage, for messages: ``"stage 3 (fit)"``.
 
     Raises:
-        StageError: no value of the state dict changed; a zero of a restricted weight came back;
-            or a weight left its grid.
+        StageError: no value of the state dict changed; a weight that a chain held at zero came
+            back; or a weight left its grid.
     """
     after = plain_state(model)
     if after.keys() == before.values.keys() and all(
@@ -61,8 +61,8 @@ def check(before: Snapshot, model: nn.Module, label: str) -> None:
         revived = int((value[zeros] != 0).sum())
         if revived:
             raise StageError(
-                f"{label} undid an earlier stage: {revived} of {int(zeros.sum())} zeros of "
-                f"{name} are no longer zero"
+                f"{label} undid an earlier stage: {revived} of the {int(zeros.sum())} weights of "
+                f"{name} that were held at zero are no longer zero"
             )
     restricted = chains(model)
     for name, count in before.distinct.items():
@@ -72,6 +72,21 @@ def check(before: Snapshot, model: nn.Module, label: str) -> None:
                 f"{label} undid an earlier stage: {name} took {count} values, now "
                 f"{_distinct(after[name])} and no grid holds it"
             )
+
+
+def _held_zeros(value: Tensor, steps: list[Step]) -> Tensor:
+    """Zeros that no latent weight could lift: what pruning took away.
+
+    A weight that a uniform grid rounds to zero is none: training may move it to the next value.
+    """
+    largest = torch.finfo(value.dtype).max
+    held = value == 0
+    with torch.no_grad():
+        for latent in (torch.full_like(value, largest), torch.full_like(value, -largest)):
+            for step in steps:
+                latent = step(latent)
+            held &= latent == 0
+    return held
 
 
 def _distinct(value: Tensor) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import tomllib
@@ -13,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from laconic.errors import UsageError
-from laconic.recipe.stages import STAGES
+from laconic.measure.records import fits
+from laconic.recipe.arguments import check_arguments, parameters_of
+from laconic.recipe.stages import CHECKS, STAGES
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class Stage:
     """One stage: a name from `STAGES` and the arguments of that function.
 
     Raises:
-        UsageError: the kind is unknown, or an argument is unknown or missing; the message lists
-            those that exist.
+        UsageError: the kind is unknown, or an argument is unknown, missing, of another type or
+            out of its range.
 
     Examples:
         >>> Stage("prune", {"sparsity": 0.9, "layer": "fc*"})
@@ -38,23 +39,24 @@ class Stage:
         if self.kind not in STAGES:
             names = ", ".join(sorted(STAGES))
             raise UsageError(f"no stage is named {self.kind!r}; there are: {names}")
-        known = {
-            name: parameter
-            for name, parameter in inspect.signature(STAGES[self.kind]).parameters.items()
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-        }
-        for name in self.arguments:
-            if name not in known:
-                listed = ", ".join(sorted(known))
-                raise UsageError(f"{self.kind} has no argument {name!r}; it has: {listed}")
-        for name, parameter in known.items():
-            if parameter.default is inspect.Parameter.empty and name not in self.arguments:
-                raise UsageError(f"{self.kind} needs the argument {name!r}")
+        function = STAGES[self.kind]
+        check_arguments(self.kind, function, self.arguments)
+        if self.kind not in CHECKS:
+            return
+        defaults = {name: known.default for name, known in parameters_of(function).items()}
+        try:
+            CHECKS[self.kind](**{**defaults, **self.arguments})
+        except UsageError as error:
+            raise UsageError(f"{self.kind}: {error}") from error
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Stages in order, and the seed that makes a run repeatable."""
+    """Stages in order, and the seed that makes a run repeatable.
+
+    Raises:
+        UsageError: there is no stage, or the seed is no whole number from 0 to 2^63 - 1.
+    """
 
     stages: tuple[Stage, ...]
     seed: int = 0
@@ -63,11 +65,20 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.stages:
             raise UsageError(f"{self.name}: a recipe needs at least one [[stage]]")
+        if not fits(self.seed, int) or self.seed < 0:
+            raise UsageError(
+                f"{self.name}: seed is {self.seed!r}; a whole number from 0 to 2^63 - 1 is needed"
+            )
 
     def as_json(self) -> list[dict[str, Any]]:
         """The stages as JSON data; two runs with equal data do the same."""
         data = [{"kind": stage.kind, **stage.arguments} for stage in self.stages]
-        loaded: list[dict[str, Any]] = json.loads(json.dumps(data))
+        try:
+            loaded: list[dict[str, Any]] = json.loads(json.dumps(data))
+        except TypeError as error:
+            raise UsageError(
+                f"{self.name}: arguments are texts, numbers and tables: {error}"
+            ) from error
         return loaded
 
 
@@ -87,14 +98,12 @@ def parse(text: str, name: str) -> Recipe:
     """
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{name} is no valid TOML: {error}") from error
     unknown = set(data) - {"seed", "stage"}
     if unknown:
         raise UsageError(f"{name}: unknown keys {sorted(unknown)}; there are: seed, stage")
     seed, tables = data.get("seed", 0), data.get("stage", [])
-    if not isinstance(seed, int) or isinstance(seed, bool):
-        raise UsageError(f"{name}: seed is {seed!r}; a whole number is needed")
     if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
         raise UsageError(f"{name}: write each stage as a table under [[stage]]")
     stages = []
@@ -102,7 +111,8 @@ def parse(text: str, name: str) -> Recipe:
         arguments = dict(table)
         kind = arguments.pop("kind", None)
         if not isinstance(kind, str):
-            raise UsageError(f"{name}: stage {number} has no kind; there are: {sorted(STAGES)}")
+            listed = ", ".join(sorted(STAGES))
+            raise UsageError(f"{name}, stage {number}: the kind is {kind!r}; there are: {listed}")
         try:
             stages.append(Stage(kind, arguments))
         except UsageError as error:

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -16,12 +16,14 @@ from torch import nn
 
 from laconic.container import LacFile, Program
 from laconic.container.atomic import write_bytes
+from laconic.errors import DataError
 from laconic.measure import Receipt, dense_receipt
 from laconic.measure.file import measure_file
 from laconic.measure.tensors import tensor_records
 from laconic.measure.versions import versions
 from laconic.pack import capture, pack_model_bytes
 from laconic.recipe import guard
+from laconic.recipe.beforehand import check_output, check_patterns, check_task
 from laconic.recipe.recipe import Recipe, Stage
 from laconic.recipe.run_dir import RunDir
 from laconic.recipe.stages import STAGES, Context
@@ -78,16 +80,22 @@ def run(
 
     Raises:
         StageError: a stage changed nothing, or undid an earlier one.
-        UsageError: `run_dir` holds another run, or holds this one and `resume` is false.
+        UsageError: network, task and recipe do not fit each other; or `run_dir` holds another run,
+            or holds this one and `resume` is false.
+        UnsupportedError: no file can hold this network, or the runtime cannot run it.
+        DataError: the run in `run_dir` is damaged.
     """
     watcher = watcher or Watcher()
     fabric = fabric or make_fabric()
     wanted = {
         "recipe": recipe.as_json(),
         "seed": recipe.seed,
-        "network": fingerprint(model),
+        "starting weights": fingerprint(model),
         **(identity or {}),
     }
+    check_output(output)
+    check_patterns(model, recipe)
+    check_task(model, task, fabric)
     if fabric.is_global_zero:
         directory = RunDir(run_dir, wanted, resume=resume)
     fabric.barrier()
@@ -128,12 +136,24 @@ class _Run:
         receipts = self.directory.receipts
         done = receipts[-1].stage if receipts else -1
         if done >= 0:
-            load_model(self.directory.model_path(done), self.model)
+            self._load(done, self.model)
+        elif self.fabric.is_global_zero:
+            self.packed()  # what no file can hold fails here, not after hours of training
         if done < 0 and self.recipe.stages[0].kind != "fit":
             self._finish(0, Stage("fit", {"epochs": 0}), 0.0)
         for number, stage in enumerate(self.recipe.stages, 1):
             if number > done:
                 self._do(number, stage)
+
+    def _load(self, stage: int, network: nn.Module) -> None:
+        """Put the network as it was after a stage into one without chains."""
+        try:
+            load_model(self.directory.model_path(stage), network)
+        except DataError as error:
+            raise DataError(
+                f"{error}\nThe run in {self.directory.path} cannot go on without it: start again "
+                "in another directory"
+            ) from error
 
     def _do(self, number: int, stage: Stage) -> None:
         label = f"stage {number} ({stage.kind})"
@@ -161,7 +181,7 @@ class _Run:
         if self.fabric.is_global_zero:
             measured = self._measure(number, stage, seconds, metric)
             save_model(self.directory.model_path(number), self.model)
-        receipt: Receipt = self.fabric.broadcast(measured)
+        receipt = cast(Receipt, self.fabric.broadcast(measured))
         self.directory.finish(receipt)
         if self.watcher.on_receipt and self.fabric.is_global_zero:
             self.watcher.on_receipt(receipt)
@@ -196,7 +216,7 @@ class _Run:
         dense = dense_receipt(receipts)
         if "test" not in dense.metric:
             network = copy.deepcopy(self.fresh)
-            load_model(self.directory.model_path(dense.stage), network)
+            self._load(dense.stage, network)
             self._score(dense, network)
         if "test" not in receipts[-1].metric:
             self._score(receipts[-1], self.model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,13 @@ class RunDir:
     ) -> None:
         self.path = Path(path)
         self.writes = writes
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise UsageError(f"{path} is no directory; choose another --run-dir") from error
         self.receipts: list[Receipt] = []
         if not self._file("run.json").exists():
-            self.write_text("run.json", json.dumps(identity, indent=1, sort_keys=True))
+            self.write_text("run.json", json.dumps(identity, indent=1))
             return
         if not resume:
             raise UsageError(
@@ -53,17 +57,24 @@ class RunDir:
             self.receipts = read(self.path)
 
     def _check_identity(self, identity: dict[str, Any]) -> None:
+        path = self._file("run.json")
         try:
-            found = json.loads(self._file("run.json").read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise DataError(f"{self._file('run.json')} is damaged: {error}") from error
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(found, dict):
+                raise ValueError(f"a table is needed, not a {type(found).__name__}")
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path} is damaged: {error}") from error
         asked = json.loads(json.dumps(identity))
-        for key in sorted(found.keys() | asked.keys()):
-            if found.get(key) != asked.get(key):
-                raise UsageError(
-                    f"{self.path} holds another run: its {key} is {found.get(key)!r}, "
-                    f"asked was {asked.get(key)!r}"
-                )
+        different = [
+            f"{what} was {then!r}, now {now!r}"
+            for key in {**found, **asked}
+            for what, then, now in _differences(key, found.get(key), asked.get(key))
+        ]
+        if different:
+            raise UsageError(
+                f"{self.path} holds another run: {'; '.join(different)}; "
+                "choose another --run-dir, or ask for what was asked then"
+            )
 
     def _file(self, name: str) -> Path:
         return self.path / name
@@ -92,3 +103,16 @@ class RunDir:
         """Write all receipts again."""
         if self.writes:
             self.write_text("receipts.json", to_json(self.receipts))
+
+
+def _differences(key: str, then: Any, now: Any) -> list[tuple[str, Any, Any]]:
+    """What differs, what it was and what it is; of two recipes the stages that differ."""
+    if then == now:
+        return []
+    if key != "recipe" or not (isinstance(then, list) and isinstance(now, list)):
+        return [(key, then, now)]
+    return [
+        (f"stage {number}", *pair)
+        for number, pair in enumerate(zip_longest(then, now), 1)
+        if pair[0] != pair[1]
+    ]

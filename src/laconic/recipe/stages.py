@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import GenericAlias
 from typing import Any
 
 from lightning_fabric import Fabric
@@ -14,9 +16,13 @@ from torch import nn
 
 from laconic.errors import PatternError, UsageError
 from laconic.prune import SCOPES, Prune
+from laconic.recipe.arguments import each_choice, parameters_of
 from laconic.represent import Step, matches_layer, represent_layers, weights
-from laconic.train import Progress, Task, fit, step_names
+from laconic.train import SCHEDULES, Progress, Task, fit, step_names
+from laconic.train.optimizers import known, make_optimizer
 
+ENTRY_POINTS = "laconic.stages"
+"""Other packages register their stages under this group: ``name = "package.module:function"``."""
 Layers = str | list[str]
 
 
@@ -72,13 +78,9 @@ def prune_stage(
         context: the run.
         sparsity: fraction of zeros, or ``{"conv*": 0.3, "fc*": 0.9}``.
         layers: which layers a single fraction is for.
-        scope: ``"layer"`` or ``"global"``; a table is by layer already.
+        scope: a key of `SCOPES`; a table is by layer already.
     """
-    if scope not in SCOPES:
-        raise UsageError(f"no scope is named {scope!r}; there are: {', '.join(SCOPES)}")
     if isinstance(sparsity, dict):
-        if scope != "layer":
-            raise UsageError(f"a table of sparsities is by layer; scope {scope!r} contradicts it")
         chosen = by_layer(context.model, layers, {"sparsity": sparsity})
         represent_layers(context.model, {name: Prune(**a) for name, a in chosen.items()})
         return
@@ -98,15 +100,22 @@ def step_stage(kind: str, step: type[Step]) -> Callable[..., None]:
         represent_layers(context.model, {name: step(**a) for name, a in chosen.items()})
 
     own = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in inspect.signature(step).parameters.values()
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=_or_table(parameter))
+        for parameter in parameters_of(step).values()
     ]
-    parameters = inspect.signature(run).parameters
+    parameters = inspect.signature(run, eval_str=True).parameters
     run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [parameters["context"], parameters["layers"], *own]
     )
     run.__name__, run.__doc__ = kind, step.__doc__
     return run
+
+
+def _or_table(parameter: inspect.Parameter) -> Any:
+    own = parameter.annotation
+    if own is inspect.Parameter.empty or isinstance(own, str):
+        return Any
+    return own | GenericAlias(dict, (str, own))
 
 
 def by_layer(
@@ -137,12 +146,69 @@ def by_layer(
     return resolved
 
 
-STAGES: dict[str, Callable[..., None]] = {
+def check_fit(*, epochs: int, **arguments: Any) -> None:
+    """Raise what training would raise of these arguments (see `laconic.train.fit`)."""
+    known("schedule", SCHEDULES, arguments["schedule"])
+    make_optimizer(
+        nn.Linear(1, 1),
+        arguments["optimizer"],
+        arguments["learning_rate"],
+        arguments["weight_decay"],
+        {},
+    )
+    if epochs < 0:
+        raise UsageError(f"epochs is {epochs}; 1 or more are needed")
+
+
+def check_prune(*, sparsity: float | dict[str, float], scope: str, **arguments: Any) -> None:
+    """Raise what pruning would raise of these arguments."""
+    known("scope", SCOPES, scope)
+    if isinstance(sparsity, dict) and scope != "layer":
+        raise UsageError(f"a table of sparsities is by layer; scope {scope!r} contradicts it")
+    for choice in each_choice({"sparsity": sparsity}):
+        Prune(**choice)
+
+
+def check_step(step: type[Step], *, layers: Layers, **arguments: Any) -> None:
+    """Raise what the step's constructor would raise of these arguments."""
+    for choice in each_choice(arguments):
+        step(**choice)
+
+
+def installed(own: Iterable[str]) -> dict[str, Callable[..., None]]:
+    """Stages that other packages register, by name.
+
+    Args:
+        own: names that are taken.
+
+    Raises:
+        UsageError: an entry point is no function, or takes a name that is taken.
+    """
+    found: dict[str, Callable[..., None]] = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        function = point.load()
+        if not callable(function):
+            raise UsageError(f"the entry point {point.name} = {point.value!r} cannot be called")
+        if point.name in own or point.name in found:
+            raise UsageError(
+                f"the entry point {point.name} = {point.value!r} takes a name that another stage "
+                "has already"
+            )
+        found[point.name] = function
+    return found
+
+
+_OWN: dict[str, Callable[..., None]] = {
     **{kind: step_stage(kind, step) for kind, step in step_names().items()},
     "fit": fit_stage,
     "prune": prune_stage,
-    **{point.name: point.load() for point in entry_points(group="laconic.stages")},
 }
+STAGES: dict[str, Callable[..., None]] = {**_OWN, **installed(_OWN)}
 """Stages by name: every Step under its own, and those with a function of their own."""
 
-__all__ = ["STAGES", "Context", "by_layer", "fit_stage", "prune_stage"]
+CHECKS: dict[str, Callable[..., None]] = {
+    **{kind: partial(check_step, step) for kind, step in step_names().items()},
+    "fit": check_fit,
+    "prune": check_prune,
+}
+"""What a stage's arguments, defaults filled in, can be held against before there is a network."""

@@ -1,0 +1,62 @@
+"""What can be said of a stage's arguments before there is a network."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from laconic.errors import UsageError
+from laconic.measure.records import fits, wording
+
+
+def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The arguments of a stage function or of a Step: keyword-only, or all of a constructor's."""
+    try:
+        signature = inspect.signature(function, eval_str=True)
+    except NameError:
+        # Names that were imported for type checkers alone: then there is nothing to check by.
+        signature = inspect.signature(function)
+    return {
+        name: parameter
+        for name, parameter in signature.parameters.items()
+        if isinstance(function, type) or parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+def check_arguments(kind: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+    """Hold a stage's arguments against the signature of its function.
+
+    Raises:
+        UsageError: one is unknown, missing or of another type; the message says what there is.
+    """
+    known = parameters_of(function)
+    for name in arguments:
+        if name not in known:
+            listed = ", ".join(sorted(known))
+            raise UsageError(f"{kind} has no argument {name!r}; it has: {listed}")
+    for name, parameter in known.items():
+        if name not in arguments:
+            if parameter.default is inspect.Parameter.empty:
+                raise UsageError(f"{kind} needs the argument {name!r}")
+            continue
+        value, wanted = arguments[name], parameter.annotation
+        if wanted is not inspect.Parameter.empty and not fits(value, wanted):
+            raise UsageError(f"{kind}: {name} is {value!r}; {wording(wanted)} is needed")
+        if isinstance(value, list | dict) and not value:
+            raise UsageError(f"{kind}: {name} is empty: {value!r}; leave it out, or fill it")
+
+
+def each_choice(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Arguments without tables, so often that every value of every table comes up.
+
+    Examples:
+        >>> list(each_choice({"bits": {"conv*": 8, "fc*": 5}, "start": "linear"}))
+        [{'bits': 8, 'start': 'linear'}, {'bits': 5, 'start': 'linear'}]
+    """
+    choices = {
+        name: list(value.values()) if isinstance(value, dict) else [value]
+        for name, value in arguments.items()
+    }
+    for row in range(max(map(len, choices.values()), default=1)):
+        yield {name: values[min(row, len(values) - 1)] for name, values in choices.items()}
