@@ -98,6 +98,12 @@ def test_a_dtype_that_lac_files_do_not_know_is_kept_as_bytes(tmp_path, dtype):
         assert file.array("small").tolist() == list(range(12))
 
 
+@pytest.mark.parametrize("name", ["n" * 9_000, "\ud800", "", "%1", "a\0b"])
+def test_a_name_that_a_lac_file_cannot_write_comes_back(tmp_path, name):
+    data = safetensors_file({name: ("U8", [2], b"xy"), name + "z": ("U8", [2], b"zw")})
+    assert round_trip(tmp_path, "x.safetensors", data)[0] == data
+
+
 def test_bytes_that_no_tensor_claims_come_back_too(tmp_path):
     data = safetensors_file({"a": ("U8", [2], b"xy")}) + b"left over"
     assert round_trip(tmp_path, "x.safetensors", data)[0] == data

@@ -23,14 +23,21 @@ from laconic.container.grids import (
     StoredTensor,
     read_payload,
 )
-from laconic.container.layout import MAGIC, MANY_DIMENSIONS, SAME, SECTION_NAMES, VERSION
+from laconic.container.layout import (
+    MAGIC,
+    MANY_DIMENSIONS,
+    MAX_NAME_BYTES,
+    SAME,
+    SECTION_NAMES,
+    VERSION,
+)
 from laconic.container.shapes import MAX_DIMENSIONS, is_possible
 from laconic.errors import FormatError, MismatchError
 
 MAX_BYTES = 2**32
 """Refuse files that would unpack to more than this, unless the caller allows it."""
 MAX_NAMES_BYTES = 2**26
-"""Of all names together: a name takes up what it shares with the one before."""
+"""Of all names together: each takes up what it shares with the one before."""
 FOREIGN_STARTS = {b"PK": "a zip archive, such as .npz or .pt", b"\x80": "a pickle"}
 
 
@@ -154,7 +161,7 @@ class LacFile:
         previous, names_bytes = b"", 0
         for _ in range(header.varint(header.remaining)):
             shared = header.varint(len(previous))
-            raw = previous[:shared] + bytes(header.take(header.varint()))
+            raw = previous[:shared] + bytes(header.take(header.varint(MAX_NAME_BYTES - shared)))
             names_bytes += len(raw)
             if names_bytes > MAX_NAMES_BYTES:
                 raise header.error(f"the names take more than {MAX_NAMES_BYTES:,} bytes")

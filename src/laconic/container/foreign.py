@@ -96,7 +96,7 @@ def _read_all(reader: Reader, suffix: str) -> Foreign:
         try:
             members.append((text.decode(), reader.varint()))
         except UnicodeDecodeError as error:
-            raise reader.error(f"the name {text!r} is not UTF-8") from error
+            raise reader.error(f"the name {text[:20]!r} is not UTF-8") from error
     skeleton = bytes(reader.rest())
     if sum(cut.gap for cut in cuts) > len(skeleton):
         raise reader.error(f"the cuts reach beyond the skeleton of {len(skeleton)} bytes")

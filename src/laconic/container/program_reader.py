@@ -46,7 +46,7 @@ class _ProgramReader:
         try:
             return data.decode()
         except UnicodeDecodeError as error:
-            raise self.reader.error(f"the text {data!r} is not UTF-8") from error
+            raise self.reader.error(f"the text {data[:20]!r} is not UTF-8") from error
 
     def word(self, table: tuple[str, ...]) -> str:
         number = self.reader.varint(len(table))

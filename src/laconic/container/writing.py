@@ -10,7 +10,7 @@ from laconic.coding.reader import varint
 from laconic.container.atomic import write_bytes
 from laconic.container.dtypes import DTYPES
 from laconic.container.grids import StoredTensor
-from laconic.container.layout import MAGIC, MANY_DIMENSIONS, SAME, SECTIONS, VERSION
+from laconic.container.layout import MAGIC, MANY_DIMENSIONS, MAX_NAME_BYTES, SAME, SECTIONS, VERSION
 from laconic.container.shapes import is_possible
 from laconic.errors import UsageError
 
@@ -21,7 +21,8 @@ def pack_bytes(tensors: Iterable[StoredTensor], sections: Mapping[str, bytes]) -
     A tensor whose payload is byte for byte that of an earlier one is stored once.
 
     Raises:
-        UsageError: two tensors of one name, a name that UTF-8 cannot write, a shape that no reader
+        UsageError: two tensors of one name, a name of more than 4096 bytes or that
+            UTF-8 cannot write, a shape that no reader
             takes, or a section that the format does not know.
     """
     records, payloads = bytearray(), []
@@ -71,9 +72,14 @@ def write(
 
 def _name_bytes(name: str) -> bytes:
     try:
-        return name.encode()
+        data = name.encode()
     except UnicodeEncodeError as error:
         raise UsageError(f"the name {name!r} has no UTF-8 form: {error.reason}") from error
+    if len(data) > MAX_NAME_BYTES:
+        raise UsageError(
+            f"the name {name[:20]!r}… has {len(data)} bytes; at most {MAX_NAME_BYTES} fit"
+        )
+    return data
 
 
 def _name_record(name: bytes, previous: bytes) -> bytes:

@@ -17,6 +17,8 @@ from laconic.pack.safetensors_file import read_safetensors
 from laconic.pack.stream import Place, Stream
 from laconic.pack.structure import structured
 
+LONGEST_NAME = 4000
+"""In bytes: leaves room for a number behind it."""
 READERS = {".safetensors": read_safetensors, ".npz": read_npz, ".onnx": read_onnx}
 
 
@@ -92,10 +94,12 @@ def _packed(stream: Stream, suffix: str) -> bytes:
 
 def _stored(place: Place, data: memoryview, names: set[str]) -> StoredTensor:
     """The tensor in its smallest form, under a name of its own."""
-    name, number = place.name, 1
+    # The source's own spelling stays in the skeleton: a name here may be shorter than it.
+    known = place.name.encode(errors="replace")[:LONGEST_NAME].decode(errors="ignore")
+    name, number = known, 1
     while name in names:
         number += 1
-        name = f"{place.name}#{number}"
+        name = f"{known}#{number}"
     names.add(name)
     part = data[place.start : place.end]
     bits = bits_in(part, DTYPES[place.dtype].bits, place.shape, place.flags)
