@@ -13,8 +13,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "contracts"))
 
 from check_coder import small_cases  # noqa: E402
+from small_lac import small_file  # noqa: E402
 
 from laconic.coding import CODERS  # noqa: E402
+from laconic.container import VERSION  # noqa: E402
 
 
 def coder_lines() -> list[str]:
@@ -28,9 +30,10 @@ def coder_lines() -> list[str]:
 
 def main() -> None:
     """Write every golden file."""
-    path = ROOT / "tests" / "golden" / "coders.txt"
-    path.write_text("\n".join(coder_lines()) + "\n", encoding="ascii")
-    print(f"wrote {path.relative_to(ROOT)}")
+    golden = ROOT / "tests" / "golden"
+    (golden / "coders.txt").write_text("\n".join(coder_lines()) + "\n", encoding="ascii")
+    (golden / f"version-{VERSION}.lac").write_bytes(small_file())
+    print(f"wrote {golden.relative_to(ROOT)}: {', '.join(p.name for p in golden.iterdir())}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,55 @@
+"""A `.lac` file with every kind of part in a few hundred bytes: golden, and to be damaged."""
+
+import numpy as np
+
+from laconic import runtime
+from laconic.container import StoredTensor, codebook, pack_bytes, plain, to_bits, uniform
+from laconic.container import about as about_section
+from laconic.container import probe as probe_section
+from laconic.container import program as program_section
+from laconic.container.probe import Probe
+from laconic.container.program import Node, Program, Value
+
+ABOUT = {"labels": ["cat", "Käfer"], "steps": {"head.scale": ["Uniform(bits=3, axis=None)"]}}
+PROGRAM = Program(
+    20,
+    (Value("x", "F32", ("batch", 4)),),
+    (Value("y", "F32", ("batch", 4)),),
+    (
+        Node("Mul", ("x", "head.scale"), ("scaled",)),
+        Node("Add", ("scaled", "head.shift"), ("shifted",)),
+        Node("LeakyRelu", ("shifted",), ("y",), {"alpha": 0.25}),
+    ),
+)
+"""One rounding an operator, so that every machine computes the same bits."""
+
+
+def small_tensors() -> list[StoredTensor]:
+    """Each grid, several coders, a tied tensor, odd shapes and dtypes."""
+    wave = np.arange(40, dtype="u4") * np.uint32(0x9E3779B9)
+    return [
+        uniform("head.scale", np.array([-2, 0, 1, 3]), np.float32([0.25]), None),
+        plain("head.shift", to_bits(np.float32([1, -1, 0.5, 0])), "F32"),
+        uniform("channels", np.arange(6).reshape(2, 3) - 2, np.float32([0.5, 3]), 0),
+        codebook("few", to_bits(np.float16([0.5, 0, 0, -3] * 9)).reshape(2, 18), "F16"),
+        plain("sparse", np.where(np.arange(200) % 17, 0, 7).astype("u1"), "I8"),
+        plain("count", np.array(7, "u8"), "I64"),
+        plain("nothing", np.zeros((0, 3), "u2"), "BF16"),
+        plain("wave", wave, "F32"),
+        plain("wave, tied", wave, "F32"),
+    ]
+
+
+def small_file() -> bytes:
+    """The file's bytes."""
+    tensors = small_tensors()
+    names = [tensor.name for tensor in tensors]
+    sections = {
+        "program": program_section.encode(PROGRAM, names),
+        "about": about_section.encode(ABOUT),
+    }
+    session = runtime.load(pack_bytes(tensors, sections))
+    image = probe_section.make_input(PROGRAM.inputs[0], (1, 4), 0)
+    outputs = tuple(probe_section.sample(output) for output in session.run(image))
+    sections["probe"] = probe_section.encode(Probe(((1, 4),), outputs))
+    return pack_bytes(tensors, sections)
