@@ -1,6 +1,7 @@
 """The probe, the section about and the section foreign: round trips and refusals."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -63,9 +64,14 @@ def test_about_is_refused_for(attack):
 
 
 def test_a_bomb_is_inflated_no_further_than_promised():
-    bomb = deflate(b"\0" * 10_000_000)
-    with pytest.raises(FormatError, match="does not inflate to its 5 bytes"):
-        about_section.decode(varint(5) + bomb[4:])
+    bomb = varint(5) + deflate(b"\0" * 10_000_000)[4:]
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError, match="does not inflate to its 5 bytes"):
+            about_section.decode(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 IMAGE = Value("image", "F32", ("batch", 3))

@@ -4,6 +4,7 @@ import copy
 import warnings
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
@@ -98,6 +99,34 @@ def test_the_model_stays_as_it_was(normed, image):
     assert torch.equal(normed.head.weight.grad, torch.ones_like(normed.head.weight))
     assert all(torch.equal(before[k], v) for k, v in normed.state_dict().items())
     assert normed.conv1.parametrizations["weight"].original.requires_grad
+
+
+class Noisy(nn.Module):
+    def forward(self, x):
+        return x + torch.rand_like(x)
+
+
+def test_a_model_that_draws_numbers_leaves_the_generator_as_it_was():
+    state = torch.get_rng_state()
+    capture(Noisy(), torch.zeros(2, 3))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+class Scaled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, 3)
+        self.factor = torch.tensor([0.5, 1.5, 2.0], dtype=torch.bfloat16)
+
+    def forward(self, x):
+        return self.head(x) * self.factor
+
+
+def test_a_bfloat16_constant_is_float32_and_a_cast():
+    program = capture(Scaled().bfloat16(), torch.zeros(2, 3, dtype=torch.bfloat16))
+    casts = [node for node in program.nodes if node.operator == "Cast"]
+    assert [node.attributes for node in casts] == [{"to": onnx.TensorProto.BFLOAT16}]
+    assert program.constants[casts[0].inputs[0]].tolist() == [0.5, 1.5, 2.0]
 
 
 def test_it_is_silent_about_the_exporter(normed, image, capfd):
