@@ -1,5 +1,6 @@
 """One fit loop for every stage and objective, evaluation, checkpoints."""
 
+from laconic.train.array_task import ArrayTask
 from laconic.train.checkpoint import load_model, save_model
 from laconic.train.evaluate import evaluate
 from laconic.train.fabric import make_fabric
@@ -13,6 +14,7 @@ from laconic.train.task import Batch, Split, Task
 __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
+    "ArrayTask",
     "Batch",
     "EpochRecord",
     "History",
