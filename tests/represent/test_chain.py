@@ -243,3 +243,17 @@ def test_a_rebuilt_chain_says_that_its_state_is_missing(network):
 def test_a_description_that_does_not_fit_is_refused(network, described, message):
     with pytest.raises(MismatchError, match=message):
         rebuild(network, described, CLASSES)
+
+
+def test_a_weight_under_weight_norm_can_be_pruned_and_made_plain():
+    torch.manual_seed(0)
+    net = nn.Sequential(torch.nn.utils.parametrizations.weight_norm(nn.Linear(6, 4)))
+    before = net[0].weight.detach().clone()
+    assert list(weights(net)) == ["0.weight"]
+    represent(net[0], Prune(0.5))
+    represent(net[0], Prune(0.75))
+    assert int((net[0].weight == 0).sum()) == 18
+    kept = net[0].weight != 0
+    assert torch.equal(net[0].weight[kept], before[kept])
+    assert set(plain_state(net)) == {"0.bias", "0.weight"}
+    assert torch.equal(plain(net)[0].weight, net[0].weight)

@@ -95,9 +95,9 @@ def _represent(owners: list[Owner], step: Step, label: str) -> None:
 
 def _append(module: nn.Module, name: str, step: Step, weight: Tensor) -> None:
     previous = chain(module, name)
-    if previous and type(previous[-1]) is type(step):
+    steps: Any = _parametrizations(module)[name] if previous else []
+    if previous and type(previous[-1]) is type(step) and len(previous) == len(steps):
         # In place of the last one: the list is torch's own ModuleList.
-        steps = _parametrizations(module)[name]
         steps[len(previous) - 1] = step
         with torch.no_grad():
             steps.original.copy_(weight)
@@ -129,7 +129,8 @@ def _own_parameters(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """The parameters of a module itself, a restricted one under its plain name."""
     if parametrize.is_parametrized(module):
         for name, steps in _parametrizations(module).items():
-            yield name, steps.original
+            # Another package's parametrization may have several latents (torch's weight_norm).
+            yield name, steps.original if hasattr(steps, "original") else steps.original0
     yield from module.named_parameters(recurse=False)
 
 
@@ -203,7 +204,9 @@ def plain_state(model: nn.Module) -> dict[str, Tensor]:
             continue
         path = parts[0] if len(parts) == 2 else ""
         name = parts[-1].removeprefix("parametrizations.").split(".")[0]
-        if key.endswith(f"parametrizations.{name}.original"):
+        if key.endswith(
+            (f"parametrizations.{name}.original", f"parametrizations.{name}.original0")
+        ):
             with torch.no_grad():
                 restricted = getattr(model.get_submodule(path), name).detach()
             plain_name = f"{path}.{name}" if path else name
