@@ -18,7 +18,7 @@ from laconic.recipe import Recipe, Watcher, load_recipe, run
 from laconic.studies.study import Row, Study
 from laconic.train import make_fabric
 
-THREADS = 2
+THREADS = 1
 """So that a study gives the same figures again on the same kind of machine."""
 SHORT_EPOCHS = 1
 SHORT_ERROR = 10.0
