@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from laconic.cli import app
+from laconic.cli.commands import app
 
 RECIPE = """
 [[stage]]

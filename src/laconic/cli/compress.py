@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,20 +12,28 @@ from laconic.cli import show
 from laconic.cli.options import Json, Model, Task
 from laconic.measure.receipts import dense_receipt
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
 
 def compress(
     model: Model,
     task: Task,
     recipe: Annotated[str, typer.Option(help="A built-in recipe's name or a TOML file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .lac file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The .lac file to write.", dir_okay=False)
+    ],
     weights: Annotated[
         Path | None,
         typer.Option(help="Start from these weights (.safetensors).", exists=True, dir_okay=False),
     ] = None,
     run_dir: Annotated[
-        Path | None, typer.Option(help="Receipts and checkpoints. [default: OUTPUT.run]")
+        Path | None,
+        typer.Option(help="Receipts and checkpoints; OUTPUT.run by default.", file_okay=False),
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Go on with the run in RUN_DIR.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in RUN_DIR.")
+    ] = False,
     threads: Annotated[int | None, typer.Option(help="Threads to compute with.", min=1)] = None,
     json: Json = False,
 ) -> None:
@@ -33,12 +41,13 @@ def compress(
 
     Every stage is packed and measured; the receipts and a report are kept in the run directory.
     """
-    import torch
+    with show.working("loading torch"):
+        import torch
 
-    from laconic import zoo
-    from laconic.recipe import load_recipe, run
-    from laconic.report import write as write_report
-    from laconic.train import make_fabric
+        from laconic import zoo
+        from laconic.recipe import load_recipe, run
+        from laconic.report import write as write_report
+        from laconic.train import make_fabric
 
     steps = load_recipe(recipe)
     fabric = make_fabric(threads=threads)
@@ -46,11 +55,13 @@ def compress(
     network = zoo.resolve_model(model)
     if weights is not None:
         load_weights(network, weights)
+    with show.working(f"reading the data of {task}"):
+        data = zoo.resolve_task(task)
     directory = run_dir or output.with_name(output.name + ".run")
-    with show.progress_bars(quiet=json) as watcher:
+    with show.progress_bars(quiet=json or not fabric.is_global_zero) as watcher:
         receipts = run(
             network,
-            zoo.resolve_task(task),
+            data,
             steps,
             output,
             directory,
@@ -59,43 +70,58 @@ def compress(
             fabric=fabric,
             identity={"model": model, "task": task},
         )
+    if not fabric.is_global_zero:
+        return  # under torchrun the first process speaks for all
     report = write_report(directory)
     if json:
         show.print_json([asdict(receipt) for receipt in receipts])
         return
     show.console.print(show.stages_table(receipts))
-    before_after = {"before": dense_receipt(receipts), "after": receipts[-1]}
-    show.console.print(show.comparison(before_after, f"{model}, {task}, {recipe}"))
-    show.console.print(f"{output}: {show.bytes_text(receipts[-1].size_bytes)} bytes; {report}")
+    before_after = [("before", dense_receipt(receipts)), ("after", receipts[-1])]
+    show.console.print(show.comparison(before_after, "before and after"))
+    show.say(f"{output}: {show.bytes_text(receipts[-1].size_bytes)} bytes; report: {report}")
 
 
-def load_weights(network: object, path: Path) -> None:
-    """Fill a network from a ``.safetensors`` file.
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Fill a network from a ``.safetensors`` file; floats of another precision are converted.
 
     Raises:
-        MismatchError: names or shapes differ; the message lists them.
+        MismatchError: names, shapes or kinds of number differ; the message lists them.
         DataError: the file is no safetensors file.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
-    from torch import nn
 
     from laconic.errors import DataError, MismatchError
 
-    if not isinstance(network, nn.Module):
-        raise MismatchError(f"{type(network).__name__} is no torch.nn.Module")
+    def described(tensor: Tensor) -> str:
+        return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
+
     try:
         state = load_file(path)
     except SafetensorError as error:
         raise DataError(f"{path} is no safetensors file: {error}") from error
-    try:
-        found = network.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        raise MismatchError(f"{path}: {error}") from error
-    # Counters of BatchNorm steps are missing in many published files and decide nothing.
-    missing = [name for name in found.missing_keys if not name.endswith("num_batches_tracked")]
-    if missing or found.unexpected_keys:
-        raise MismatchError(
-            f"{path} does not fit the model; missing: {missing or 'none'}, "
-            f"not in the model: {found.unexpected_keys or 'none'}"
+    own = network.state_dict(keep_vars=True)
+    # Of tied weights a file may hold one; counters of BatchNorm steps are missing in many
+    # published files and decide nothing.
+    present = {id(value) for name, value in own.items() if name in state}
+    missing = [
+        name
+        for name, value in own.items()
+        if id(value) not in present and not name.endswith("num_batches_tracked")
+    ]
+    unexpected = [name for name in state if name not in own]
+    wrong = [
+        f"{name} is {described(state[name])} in the file, {described(value)} in the model"
+        for name, value in own.items()
+        if name in state
+        and (
+            state[name].shape != value.shape
+            or state[name].is_floating_point() != value.is_floating_point()
         )
+    ]
+    if missing or unexpected or wrong:
+        faults = [f"the file lacks {', '.join(missing)}"] if missing else []
+        faults += [f"the model has no {', '.join(unexpected)}"] if unexpected else []
+        raise MismatchError(f"{path} does not fit the model: {'; '.join(faults + wrong)}")
+    network.load_state_dict(state, strict=False)

@@ -33,19 +33,20 @@ print(json.dumps({"probe_deviation": deviation, "torch": "torch" in sys.modules}
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
-        "laconic-demo"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the results.", file_okay=False)
+    ] = Path("laconic-demo"),
     threads: Annotated[int | None, typer.Option(help="Threads to compute with.", min=1)] = None,
     json: Json = False,
 ) -> None:
     """Train LeNet-5 on handwritten digits, compress it, run the file without torch, report."""
-    import torch
+    with show.working("loading torch"):
+        import torch
 
-    from laconic import zoo
-    from laconic.recipe import load_recipe, run
-    from laconic.report import write as write_report
-    from laconic.train import make_fabric
+        from laconic import zoo
+        from laconic.recipe import load_recipe, run
+        from laconic.report import write as write_report
+        from laconic.train import make_fabric
 
     run_dir, file = output / "run", output / "lenet5-digits.lac"
     if (run_dir / "run.json").exists():
@@ -66,17 +67,19 @@ def demo(
         show.print_json({**results, "file": str(file), "report": str(report)})
         return
     show.console.print(
-        show.comparison({"dense": dense, "packed": packed}, "LeNet-5 on handwritten digits")
+        show.comparison([("dense", dense), ("packed", packed)], "LeNet-5 on handwritten digits")
     )
-    show.console.print(
-        f"[bold]{packed.ratio:.1f}× smaller[/]: {show.bytes_text(packed.float32_bytes)} bytes of "
-        f"float32 → {show.bytes_text(packed.size_bytes)} bytes in {file}"
+    show.say(
+        f"{packed.ratio:.1f}× smaller: {show.bytes_text(packed.float32_bytes)} bytes of float32 "
+        f"→ {show.bytes_text(packed.size_bytes)} in the file",
+        "bold",
     )
-    show.console.print(
-        f"the same file in a process without torch: error {outside['error_percent']:.2f} % on the "
-        f"test split, probe within {outside['probe_deviation']:.0e}"
+    show.say(
+        f"without torch, in a process of its own: test error {outside['error_percent']:.2f} %, "
+        + show.probe_text(outside["probe_deviation"])
     )
-    show.console.print(f"look at {report}")
+    show.say(f"file: {file}")
+    show.say(f"report: {report}")
 
 
 def run_without_torch(file: Path, task: Any, folder: Path) -> dict[str, Any]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
-from rich.table import Table
 
 from laconic.cli import show
-from laconic.cli.options import Json, Source, Target
+from laconic.cli.options import Json, Source, Target, in_a_folder
 from laconic.errors import DataError, MismatchError, UsageError
+
+if TYPE_CHECKING:
+    from laconic.runtime import Session
 
 
 def pack(source: Source, target: Target, json: Json = False) -> None:
@@ -33,7 +35,10 @@ def unpack(source: Source, target: Target, json: Json = False) -> None:
 
 def export(
     source: Source,
-    onnx: Annotated[Path, typer.Option(help="The ONNX file to write.")],
+    onnx: Annotated[
+        Path,
+        typer.Option(help="The ONNX file to write.", dir_okay=False, callback=in_a_folder),
+    ],
     json: Json = False,
 ) -> None:
     """Write an ordinary ONNX file that ONNX Runtime opens and that gives the same outputs."""
@@ -49,7 +54,7 @@ def _sizes(source: Path, target: Path, before: int, after: int, json: bool) -> N
             {"source": str(source), "target": str(target), "before": before, "after": after}
         )
         return
-    show.console.print(
+    show.say(
         f"{source}: {show.bytes_text(before)} bytes → {target}: {show.bytes_text(after)} bytes "
         f"({before / max(1, after):.2f}×)"
     )
@@ -68,31 +73,11 @@ def inspect(source: Source, json: Json = False) -> None:
         parts = {"file": str(source), "size_bytes": total, "sections": sections}
         show.print_json({**parts, "tensors": [asdict(record) for record in records]})
         return
-    table = Table(title=f"{source}: {show.bytes_text(total)} bytes", title_justify="left")
-    table.add_column("tensor")
-    table.add_column("shape")
-    table.add_column("dtype")
-    table.add_column("steps")
-    for name in ("distinct", "zeros %", "bytes", "bits/weight"):
-        table.add_column(name, justify="right")
-    table.add_column("coder")
-    for record in records:
-        count = max(1, record.parameters)
-        table.add_row(
-            record.name,
-            "×".join(map(str, record.shape)) or "scalar",
-            record.dtype,
-            " → ".join(record.steps) or "–",
-            show.bytes_text(record.distinct),
-            f"{100 * (1 - record.nonzeros / count):.1f}" if record.parameters else "–",
-            show.bytes_text(record.size_bytes),
-            f"{8 * record.size_bytes / count:.2f}",
-            record.coder,
-        )
-    show.console.print(table)
+    show.say(f"{source}: {show.bytes_text(total)} bytes")
+    show.console.print(show.tensors_table(records))
     overhead = total - sum(sections.values()) - sum(record.size_bytes for record in records)
     named = ", ".join(f"{name} {show.bytes_text(size)}" for name, size in sections.items())
-    show.console.print(f"sections: {named or 'none'}; header {show.bytes_text(overhead)} bytes")
+    show.say(f"sections: {named or 'none'}; header {show.bytes_text(overhead)} bytes")
 
 
 def verify(source: Source, json: Json = False) -> None:
@@ -107,8 +92,9 @@ def verify(source: Source, json: Json = False) -> None:
     if json:
         show.print_json({"file": str(source), "tensors": tensors, "probe_deviation": deviation})
         return
-    probe = "no probe" if deviation is None else f"probe within {deviation:.1e}"
-    show.console.print(f"[green]✓[/] {source}: {tensors} tensors decoded, checksums right, {probe}")
+    show.say(
+        f"✓ {source}: {tensors} tensors decoded, checksums right, {show.probe_text(deviation)}"
+    )
 
 
 def run(
@@ -116,7 +102,12 @@ def run(
     inputs: Annotated[
         Path, typer.Argument(exists=True, dir_okay=False, help=".npy, or .npz by name")
     ],
-    output: Annotated[Path, typer.Argument(help=".npy, or .npz for several outputs")],
+    output: Annotated[
+        Path,
+        typer.Argument(
+            dir_okay=False, callback=in_a_folder, help=".npy, or .npz for several outputs"
+        ),
+    ],
     batch: Annotated[int, typer.Option(help="Examples computed at once.", min=1)] = 256,
     json: Json = False,
 ) -> None:
@@ -127,38 +118,56 @@ def run(
     from laconic.container.atomic import write_bytes
 
     session = runtime.load(source)
-    arrays = _read_arrays(inputs, session.input_names)
-    count = {len(array) for array in arrays.values() if array.ndim}
-    if len(count) != 1:
-        raise MismatchError(f"the inputs have different numbers of examples: {sorted(count)}")
-    parts = [
-        session(**{name: array[i : i + batch] for name, array in arrays.items()})
-        for i in range(0, max(1, *count), batch)
-    ]
-    results = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if output.suffix != ".npz" and len(session.outputs) != 1:
+        names = ", ".join(session.output_names)
+        raise UsageError(f"{len(session.outputs)} outputs ({names}) need an .npz, not {output}")
+    results = _in_batches(session, _read_arrays(inputs, session.input_names), batch)
     buffer = io.BytesIO()
     if output.suffix == ".npz":
         np.savez(buffer, allow_pickle=False, **results)
-    elif len(results) == 1:
-        np.save(buffer, next(iter(results.values())), allow_pickle=False)
     else:
-        names = ", ".join(results)
-        raise UsageError(f"{len(results)} outputs ({names}) need an .npz, not {output}")
+        np.save(buffer, next(iter(results.values())), allow_pickle=False)
     write_bytes(output, buffer.getvalue())
     shapes = {name: list(array.shape) for name, array in results.items()}
     if json:
         show.print_json({"file": str(source), "output": str(output), "shapes": shapes})
         return
-    show.console.print(f"{output}: " + ", ".join(f"{name} {s}" for name, s in shapes.items()))
+    show.say(f"{output}: " + ", ".join(f"{name} {shape}" for name, shape in shapes.items()))
 
 
-def _read_arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:
+def _in_batches(session: Session, arrays: dict[str, Any], batch: int) -> dict[str, Any]:
+    """The outputs for all examples; what has no batch dimension in the program goes in whole."""
+    session.checked(arrays)
+    batched = [v.name for v in session.inputs if v.shape and isinstance(v.shape[0], str)]
+    count = max((len(arrays[name]) for name in batched), default=0)
+    parts = [
+        session(**{name: a[i : i + batch] if name in batched else a for name, a in arrays.items()})
+        for i in range(0, max(1, count), batch)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    fixed = [v.name for v in session.outputs if not (v.shape and isinstance(v.shape[0], str))]
+    if fixed:
+        raise MismatchError(
+            f"the output {fixed[0]} is not by example, so {count} examples cannot be computed "
+            f"{batch} at a time; give --batch {count}"
+        )
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _read_arrays(path: Path, names: list[str]) -> dict[str, Any]:
     try:
-        loaded = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path} is no .npy or .npz file: {error}") from error
-    if isinstance(loaded, np.ndarray):
-        if len(names) != 1:
-            raise UsageError(f"the network takes {', '.join(names)}: pass them as an .npz by name")
-        return {names[0]: loaded}
-    return {name: loaded[name] for name in loaded.files}
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            found: np.ndarray | dict[str, Any] = loaded
+            if not isinstance(loaded, np.ndarray):
+                found = {name: loaded[name] for name in loaded.files}
+    except Exception as error:  # of a damaged file NumPy raises whatever its parsers raise
+        # NumPy takes what it does not know for a pickle, and says how to load it all the same.
+        reason = "the bytes are no array" if "pickle" in str(error) else error
+        raise DataError(f"{path} is no .npy or .npz file of numbers: {reason}") from error
+    if isinstance(found, dict):
+        return found
+    if len(names) != 1:
+        raise UsageError(f"the network takes {', '.join(names)}: pass them as an .npz by name")
+    return {names[0]: found}

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from laconic.cli import show
-from laconic.cli.options import Json, Task
+from laconic.cli.options import Json, Task, in_a_folder
 
 
 def measure(
@@ -20,23 +20,35 @@ def measure(
     json: Json = False,
 ) -> None:
     """Measure .lac files on a task, side by side: bytes, MACs, memory, latency, metric."""
-    from laconic import zoo
-    from laconic.measure.file import measure_file
+    with show.working("loading torch"):
+        from laconic import zoo
+        from laconic.measure.file import measure_file
 
-    data = zoo.resolve_task(task)
-    measured = {}
+    with show.working(f"reading the data of {task}"):
+        data = zoo.resolve_task(task)
+    measured = []
     for file in files:
-        with show.errors.status(f"measuring {file}"):
-            measured[str(file)] = measure_file(file, data, threads=threads, count=count)
+        with show.working(f"measuring {file}"):
+            measured.append((str(file), measure_file(file, data, threads=threads, count=count)))
     if json:
-        show.print_json([{"file": name, **asdict(value)} for name, value in measured.items()])
+        show.print_json([{"file": name, **asdict(value)} for name, value in measured])
         return
-    show.console.print(show.comparison(measured, f"{task}, {threads} thread(s)"))
+    threads_text = "1 thread" if threads == 1 else f"{threads} threads"
+    show.console.print(show.comparison(measured, f"{task}, {threads_text}"))
 
 
 def report(
     run_dir: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
-    output: Annotated[Path | None, typer.Option("--output", "-o")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The page to write; report.html in RUN_DIR by default.",
+            dir_okay=False,
+            callback=in_a_folder,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write report.html from the receipts of a run directory."""
@@ -46,4 +58,4 @@ def report(
     if json:
         show.print_json({"report": str(path)})
         return
-    show.console.print(f"{path}: {show.bytes_text(path.stat().st_size)} bytes")
+    show.say(f"{path}: {show.bytes_text(path.stat().st_size)} bytes")

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
-CALLABLE = "zoo:NAME, package.module:callable or path/to/file.py:callable"
+Given = TypeVar("Given", Path, Path | None)
+
+
+def in_a_folder(target: Given) -> Given:
+    """Refuse a file to write whose folder does not exist, before anything is computed."""
+    if target is not None and not target.parent.is_dir():
+        raise typer.BadParameter(f"the folder {target.parent} does not exist")
+    return target
+
+
+CALLABLE = "zoo:NAME, module:callable or file.py:callable"
 
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Model = Annotated[str, typer.Argument(help=f"The network: {CALLABLE}.")]
 Task = Annotated[str, typer.Option(help=f"Data, loss and metric: {CALLABLE}.")]
 Source = Annotated[Path, typer.Argument(exists=True, dir_okay=False)]
-Target = Annotated[Path, typer.Argument()]
+Target = Annotated[Path, typer.Argument(dir_okay=False, callback=in_a_folder)]

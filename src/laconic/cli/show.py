@@ -3,31 +3,73 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.status import Status
 from rich.table import Table
+from rich.text import Text
 
-from laconic.measure.receipts import Measurement, Receipt
+from laconic.measure.receipts import SAME_AS, Measurement, Receipt, TensorRecord
 
 if TYPE_CHECKING:
     from laconic.recipe import Stage, Watcher
+    from laconic.studies import Row
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
 
 def print_json(data: Any) -> None:
-    """Exactly one JSON document on the standard output."""
-    print(json.dumps(data, indent=1))
+    """Exactly one JSON document on the standard output; NaN and infinity, which JSON lacks, null.
+
+    Examples:
+        >>> print_json([1.5, float("nan")])
+        [
+         1.5,
+         null
+        ]
+    """
+    data = json.loads(json.dumps(data), parse_constant=lambda constant: None)
+    print(json.dumps(data, indent=1, ensure_ascii=False))
+
+
+def say(text: str, style: str = "") -> None:
+    """A line of text as it is: no markup in file names, no line ends put into it."""
+    console.print(Text(text, style), soft_wrap=True)
+
+
+def complain(what: str, text: str) -> None:
+    """An error, on the standard error."""
+    errors.print(Text.assemble((f"{what}: ", "bold red"), text), soft_wrap=True)
 
 
 def bytes_text(size: float) -> str:
     """A number of bytes with thousands separators."""
     return f"{size:,.0f}"
+
+
+def working(text: str) -> Status:
+    """A sign of life on the standard error while a block runs."""
+    return errors.status(Text(text))
+
+
+def probe_text(deviation: float | None) -> str:
+    """What running the probe showed.
+
+    Examples:
+        >>> probe_text(None), probe_text(0.0), probe_text(3e-7)
+        ('no probe', 'probe exact', 'probe within 3e-07')
+    """
+    if deviation is None:
+        return "no probe"
+    return f"probe within {deviation:.0e}" if deviation else "probe exact"
 
 
 def metric_text(measurement: Measurement, split: str) -> str:
@@ -47,13 +89,13 @@ FIGURES: list[tuple[str, str, Any]] = [
 ]
 
 
-def comparison(measurements: Mapping[str, Measurement], title: str) -> Table:
+def comparison(measurements: Sequence[tuple[str, Measurement]], title: str) -> Table:
     """Measurements side by side; the last column says how the last compares with the first."""
-    table = Table(title=title, title_justify="left")
+    table = _table(title)
     table.add_column("")
-    for name in measurements:
-        table.add_column(name, justify="right")
-    several = list(measurements.values())
+    for name, _ in measurements:
+        table.add_column(Text(name), justify="right", overflow="fold")
+    several = [measurement for _, measurement in measurements]
     factors = len(several) > 1
     if factors:
         table.add_column("factor", justify="right")
@@ -62,9 +104,11 @@ def comparison(measurements: Mapping[str, Measurement], title: str) -> Table:
         factor = [f"{values[0] / values[-1]:.1f}×" if values[-1] else "–"] if factors else []
         table.add_row(label, *map(text, values), *factor)
     times = [m.latency for m in several]
-    spread = [f"{t.median_ms:.2f} ({t.p5_ms:.2f}–{t.p95_ms:.2f})" for t in times]
     factor = [f"{times[0].median_ms / times[-1].median_ms:.1f}×"] if factors else []
-    table.add_row(f"latency ms, median (p5–p95) of {times[0].count}", *spread, *factor)
+    medians = [f"{t.median_ms:.2f}" for t in times]
+    table.add_row(f"latency ms, median of {times[0].count}", *medians, *factor)
+    spread = [f"{t.p5_ms:.2f}–{t.p95_ms:.2f}" for t in times]
+    table.add_row("latency ms, p5–p95", *spread, *[""] * factors)
     splits = {split: None for m in several for split in m.metric}
     for split in splits:
         row = [metric_text(m, split) for m in several]
@@ -74,24 +118,82 @@ def comparison(measurements: Mapping[str, Measurement], title: str) -> Table:
     return table
 
 
+def _table(title: str) -> Table:
+    return Table(
+        title=Text(title),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        title_style="bold",
+    )
+
+
 def stages_table(receipts: list[Receipt]) -> Table:
     """One row a stage: bytes, ratio, non-zeros, validation metric, seconds."""
-    table = Table(title="stage by stage", title_justify="left")
-    for name in ("stage", "what", "file bytes", "ratio", "non-zeros"):
-        table.add_column(name, justify="left" if name == "what" else "right")
-    table.add_column(f"{receipts[0].metric_name}, validation", justify="right")
-    table.add_column("seconds", justify="right")
+    table = _table("stage by stage")
+    table.add_column("", justify="right")
+    table.add_column("stage", overflow="fold")
+    for name in ("bytes", "ratio", "non-zeros", f"{receipts[0].metric_name} (validation)", "s"):
+        table.add_column(name, justify="right")
     for receipt in receipts:
-        arguments = ", ".join(f"{key}={value}" for key, value in receipt.arguments.items())
+        arguments = "".join(
+            f" {key}={_argument(value)}" for key, value in receipt.arguments.items()
+        )
         table.add_row(
             str(receipt.stage),
-            f"{receipt.kind} [dim]{arguments}[/]",
+            Text.assemble(receipt.kind, (arguments, "dim")),
             bytes_text(receipt.size_bytes),
             f"{receipt.ratio:.1f}×",
             bytes_text(receipt.nonzeros),
             metric_text(receipt, "validation"),
             f"{receipt.seconds:.1f}",
         )
+    return table
+
+
+def _argument(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{pattern}:{item}" for pattern, item in value.items())
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def tensors_table(records: list[TensorRecord]) -> Table:
+    """One row a tensor: shape, steps, distinct values, zeros, coder, bytes, bits a weight."""
+    table = _table("")
+    table.title = None
+    table.add_column("tensor", overflow="fold")
+    table.add_column("shape", overflow="fold")
+    for name in ("values", "zeros", "bytes", "bits"):
+        table.add_column(name, justify="right")
+    table.add_column("steps: coder", overflow="fold")
+    for record in records:
+        count = max(1, record.parameters)
+        # Without quotes and the names of arguments, which --json gives.
+        steps = re.sub(r"\b\w+=|'", "", " ".join(record.steps))
+        tied = steps.startswith(SAME_AS)
+        how = steps if tied else ": ".join(filter(None, (steps, record.coder)))
+        table.add_row(
+            Text(record.name),
+            f"{record.dtype} " + ("×".join(map(str, record.shape)) or "scalar"),
+            bytes_text(record.distinct),
+            f"{100 * (1 - record.nonzeros / count):.1f} %" if record.parameters else "–",
+            bytes_text(record.size_bytes),
+            f"{8 * record.size_bytes / count:.2f}",
+            Text(how),
+        )
+    return table
+
+
+def rows_table(rows: Sequence[Row], title: str) -> Table:
+    """A study's claims, published against ours."""
+    table = _table(title)
+    for heading in ("claim", "published", "goal", "ours", "met"):
+        table.add_column(heading)
+    words = {True: Text("yes", "green"), False: Text("no", "bold red"), None: Text("–")}
+    for row in rows:
+        table.add_row(*map(Text, (row.claim, row.published, row.goal, row.ours)), words[row.met])
     return table
 
 
@@ -111,29 +213,27 @@ def progress_bars(quiet: bool) -> Iterator[Watcher]:
     bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=errors,
         transient=True,
     )
+
+    def on_stage(number: int, count: int, stage: Stage) -> None:
+        bars.remove_task(bars.task_ids[0])
+        bars.add_task(f"stage {number}/{count} {stage.kind}", total=None, note="")
+
+    def on_progress(progress: FitProgress) -> None:
+        left = timedelta(seconds=round(progress.seconds_left))
+        note = f"{left} left, epoch {progress.epoch}/{progress.epochs}, loss {progress.loss:.4f}"
+        bars.update(bars.task_ids[0], total=1, completed=progress.fraction, note=note)
+
+    def on_receipt(receipt: Receipt) -> None:
+        errors.print(
+            f"[green]✓[/] {receipt.kind:<8} {bytes_text(receipt.size_bytes):>11} bytes  "
+            f"{receipt.ratio:5.1f}×  {receipt.metric_name} "
+            f"{metric_text(receipt, 'validation')} (validation)  {receipt.seconds:.1f} s"
+        )
+
     with bars:
-        bar = bars.add_task("starting", total=None, note="")
-
-        def on_stage(number: int, count: int, stage: Stage) -> None:
-            bars.reset(bar, description=f"stage {number}/{count} {stage.kind}", total=None, note="")
-
-        def on_progress(progress: FitProgress) -> None:
-            total = progress.epochs * progress.steps if progress.steps else None
-            done = (progress.epoch - 1) * (progress.steps or 0) + progress.step
-            note = f"epoch {progress.epoch}/{progress.epochs}, loss {progress.loss:.4f}"
-            bars.update(bar, total=total, completed=done, note=note)
-
-        def on_receipt(receipt: Receipt) -> None:
-            errors.print(
-                f"[green]✓[/] {receipt.kind:<8} {bytes_text(receipt.size_bytes):>11} bytes  "
-                f"{receipt.ratio:5.1f}×  {receipt.metric_name} "
-                f"{metric_text(receipt, 'validation')} (validation)  {receipt.seconds:.1f} s"
-            )
-
+        bars.add_task("starting", total=None, note="")
         yield Watcher(on_stage, on_progress, on_receipt)

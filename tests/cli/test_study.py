@@ -1,0 +1,113 @@
+"""laconic study, on studies that take no time."""
+
+import json
+
+import pytest
+
+from laconic import studies
+from laconic.studies import Row, Study
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """Two studies instead of the real ones; what their functions were given."""
+    given = []
+
+    def met(watcher, short, folder):
+        given.append((short, folder))
+        return [Row("size", "40×", "≥ 30×", "41×", True), Row("error", "1 %", "", "2 %", None)]
+
+    def missed(watcher, short, folder):
+        return [Row("size", "40×", "≥ 30×", "29×", False)]
+
+    known = [Study("met", "a study that goes well", 3, met), Study("missed", "one not", 5, missed)]
+    monkeypatch.setattr(studies, "STUDIES", {study.name: study for study in known})
+    (tmp_path / "studies" / "results").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    return given
+
+
+def test_the_studies_are_listed(laconic, asked):
+    assert laconic("study", "--list").out == (
+        "met: a study that goes well (about 3 minutes)\nmissed: one not (about 5 minutes)\n"
+    )
+    assert laconic("study", "--list", "--json").json == [
+        {"name": "met", "summary": "a study that goes well"},
+        {"name": "missed", "summary": "one not"},
+    ]
+
+
+def test_the_real_studies_are_listed(laconic):
+    names = [study["name"] for study in laconic("study", "--list", "--json").json]
+    assert names == ["lenet-300-100-deep-compression", "lenet5-deep-compression"]
+
+
+def test_a_study_prints_its_rows_and_keeps_them(laconic, asked, tmp_path):
+    ended = laconic("study", "met")
+    assert ended.code == 0
+    assert [line.split() for line in ended.out.splitlines()[-2:]] == [
+        ["size", "40×", "≥", "30×", "41×", "yes"],
+        ["error", "1", "%", "2", "%", "–"],
+    ]
+    kept = json.loads((tmp_path / "studies" / "results" / "met.json").read_text())
+    assert (kept["study"], kept["command"]) == ("met", "laconic study met")
+    markdown = (tmp_path / "studies" / "results" / "met.md").read_text()
+    assert "| size | 40× | ≥ 30× | 41× | yes |" in markdown
+
+
+def test_as_json_it_prints_a_list_of_rows(laconic, asked):
+    assert laconic("study", "met", "--json").json == [
+        {"claim": "size", "published": "40×", "goal": "≥ 30×", "ours": "41×", "met": True},
+        {"claim": "error", "published": "1 %", "goal": "", "ours": "2 %", "met": None},
+    ]
+
+
+def test_a_goal_that_is_missed_ends_with_1(laconic, asked):
+    ended = laconic("study", "missed", "--json")
+    assert (ended.code, ended.json[0]["met"]) == (1, False)
+
+
+def test_a_kept_result_is_printed_without_running(laconic, asked):
+    first = laconic("study", "met", "--json")
+    assert len(asked) == 1
+    stored = laconic("study", "met", "--stored", "--json")
+    assert (stored.code, stored.json) == (0, first.json)
+    assert len(asked) == 1
+    laconic("study", "missed")
+    assert laconic("study", "missed", "--stored").code == 1
+
+
+def test_a_short_study_is_not_kept(laconic, asked, tmp_path):
+    assert laconic("study", "met", "--short", "--run-dir", tmp_path / "run").code == 0
+    assert asked == [(True, tmp_path / "run")]
+    assert list((tmp_path / "studies" / "results").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        pytest.param([], 2, "name a study; there are: met, missed", id="no name"),
+        pytest.param(["all"], 2, "no study is named 'all'; there are: met, missed", id="unknown"),
+        pytest.param(
+            ["met", "--stored", "--short"], 2, "leave out --short or --stored", id="both forms"
+        ),
+        pytest.param(
+            ["met", "--stored"], 1, "no result of met is kept; run laconic study met",
+            id="nothing kept",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said(laconic, asked, words, code, message):
+    ended = laconic("study", *words)
+    assert (ended.code, ended.out) == (code, "")
+    assert message in ended.err
+    assert asked == []
+
+
+def test_without_a_place_to_keep_the_result_nothing_is_run(laconic, asked, monkeypatch, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setattr("laconic.studies.study.__file__", str(tmp_path / "a/b/c/d/e.py"))
+    ended = laconic("study", "met")
+    assert (ended.code, asked) == (1, [])
+    assert "run the command from a clone" in ended.err
