@@ -39,7 +39,7 @@ def test_the_studies_are_listed(laconic, asked):
 
 def test_the_real_studies_are_listed(laconic):
     names = [study["name"] for study in laconic("study", "--list", "--json").json]
-    assert names == ["lenet-300-100-deep-compression", "lenet5-deep-compression"]
+    assert {"lenet-300-100-deep-compression", "lenet5-deep-compression"} <= set(names)
 
 
 def test_a_study_prints_its_rows_and_keeps_them(laconic, asked, tmp_path):

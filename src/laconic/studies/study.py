@@ -11,6 +11,7 @@ from pathlib import Path
 
 from laconic.container.atomic import write_bytes
 from laconic.errors import DataError
+from laconic.measure.records import checked
 from laconic.measure.versions import versions
 from laconic.recipe import Watcher
 
@@ -119,8 +120,9 @@ def read_result(name: str) -> Result:
     path = results_folder() / f"{name}.json"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return Result(**{**data, "rows": [Row(**row) for row in data["rows"]]})
+        rows = [checked(Row(**row)) for row in data["rows"]]
+        return checked(Result(**{**data, "rows": rows}))
     except OSError as error:
         raise DataError(f"no result of {name} is kept; run laconic study {name}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} is no result of a study: {error!r}") from error
