@@ -1,13 +1,18 @@
 """laconic compress, measure and report: a person's own network, task, weights and recipe."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from laconic import runtime, zoo
+from laconic.cli.compress import load_weights
 from laconic.measure import read
 from laconic.train.tensor_file import write_tensors
 
@@ -75,6 +80,14 @@ def test_files_are_measured_side_by_side(laconic, files, compressed, tiny):
     sizes = [dense.stat().st_size, pruned.stat().st_size]
     assert row[2:] == [*(f"{size:,}" for size in sizes), f"{sizes[0] / sizes[1]:.1f}×"]
     assert [one["file"] for one in laconic(*words, "--json").json] == [str(dense), str(pruned)]
+
+
+def test_the_file_that_cannot_be_measured_is_named(laconic, files, tiny):
+    good, bad = files / "tiny.lac", files / "weights.lac"
+    ended = laconic("measure", good, bad, "--task", f"{tiny}:task", "--count", "1")
+    assert (ended.code, ended.out) == (1, "")
+    assert "4 tensors and no program" in ended.err
+    assert ended.err.endswith(f"\nin {bad}\n")
 
 
 def test_a_file_beside_itself_stands_twice(laconic, files, tiny):
@@ -156,6 +169,16 @@ def test_weights_that_are_no_safetensors_file_are_refused(laconic, tiny, recipe,
     ended = compress(laconic, tiny, recipe, tmp_path, "--weights", tmp_path / "w.safetensors")
     assert ended.code == 1
     assert f"{tmp_path / 'w.safetensors'} is no safetensors file: " in ended.err
+
+
+def test_published_weights_without_counters_of_batchnorm_are_taken(tmp_path):
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    state = {name: 7 * value for name, value in model.state_dict().items()}
+    del state["1.num_batches_tracked"]
+    save_file(state, tmp_path / "w.safetensors")
+    load_weights(model, tmp_path / "w.safetensors")
+    assert model[1].weight.tolist() == [7.0, 7.0]
+    assert int(model[1].num_batches_tracked) == 0
 
 
 TIED = """
@@ -295,6 +318,23 @@ def test_a_stage_file_can_not_be_taken_for_weights_of_the_model(laconic, tiny, r
     ended = compress(laconic, tiny, recipe, tmp_path, "--weights", tmp_path / "w.safetensors")
     assert ended.code == 1
     assert "the file lacks 0.weight, 0.bias, 2.weight, 2.bias" in ended.err
+
+
+@pytest.mark.slow
+def test_of_two_processes_the_first_alone_speaks(tiny, recipe, tmp_path):
+    words = [
+        "compress", f"{tiny}:model", "--task", f"{tiny}:task", "--threads", "1", "--json",
+        "--recipe", str(recipe('"prune"\nsparsity = 0.5')), "-o", str(tmp_path / "x.lac"),
+    ]  # fmt: skip
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "laconic"]
+    done = subprocess.run(
+        [sys.executable, "-m", *torchrun, *words],
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=240,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [receipt["kind"] for receipt in json.loads(done.stdout)] == ["given", "prune"]
+    assert (tmp_path / "x.lac").exists()
 
 
 @pytest.mark.slow

@@ -243,7 +243,12 @@ def test_a_packed_file_comes_back_byte_for_byte(laconic, tmp_path, suffix):
     }
     ended = laconic("unpack", tmp_path / "x.lac", tmp_path / f"y{suffix}")
     assert ended.code == 0
-    assert f"y{suffix}: " in ended.out
+    size = (tmp_path / f"y{suffix}").stat().st_size
+    ratio = f"({packed['after'] / size:.2f}×)"
+    assert ended.out.startswith(f"{tmp_path / 'x.lac'}: {packed['after']:,} bytes → ")
+    assert ended.out.endswith(f"y{suffix}: {size:,} bytes {ratio}\n")
+    again = laconic("unpack", tmp_path / "x.lac", tmp_path / f"y{suffix}", "--json").json
+    assert (again["before"], again["after"]) == (packed["after"], size)
     if suffix == ".npz":
         found = np.load(tmp_path / "y.npz")
         assert {name: found[name].tobytes() for name in found.files} == {

@@ -56,14 +56,15 @@ def main() -> NoReturn:
     try:
         app()
     except UsageError as error:
-        complain("wrong use", str(error))
+        complain("wrong use", error)
         sys.exit(2)
     except (LaconicError, OSError) as error:
-        complain("failed", str(error))
+        complain("failed", error)
         sys.exit(1)
     except ModuleNotFoundError as error:
         if (error.name or "laconic").split(".")[0] == "laconic":
             raise  # a fault in laconic, not in its surroundings
-        complain("failed", f'this command needs {error.name}: pip install "laconic[all]"')
+        cure = f'this command needs {error.name}: pip install "laconic[all]"'
+        complain("failed", LaconicError(cure))
         sys.exit(1)
     sys.exit(0)

@@ -10,7 +10,7 @@ import typer
 
 from laconic.cli import show
 from laconic.cli.options import Json, Model, Task
-from laconic.measure.receipts import dense_receipt
+from laconic.measure.receipts import Receipt, dense_receipt
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -70,13 +70,19 @@ def compress(
             fabric=fabric,
             identity={"model": model, "task": task},
         )
-    if not fabric.is_global_zero:
-        return  # under torchrun the first process speaks for all
-    report = write_report(directory)
+    if fabric.is_global_zero:  # under torchrun the first process speaks for all
+        tell(receipts, output, write_report(directory), json)
+    if torch.distributed.is_initialized():
+        fabric.barrier()
+        torch.distributed.destroy_process_group()
+
+
+def tell(receipts: list[Receipt], output: Path, report: Path, json: bool) -> None:
+    """Print what a run came to."""
     if json:
         show.print_json([asdict(receipt) for receipt in receipts])
         return
-    show.console.print(show.stages_table(receipts))
+    show.console.print(show.stages_table(receipts), "")
     before_after = [("before", dense_receipt(receipts)), ("after", receipts[-1])]
     show.console.print(show.comparison(before_after, "before and after"))
     show.say(f"{output}: {show.bytes_text(receipts[-1].size_bytes)} bytes; report: {report}")

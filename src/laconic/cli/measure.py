@@ -10,6 +10,7 @@ import typer
 
 from laconic.cli import show
 from laconic.cli.options import Json, Task, in_a_folder
+from laconic.errors import LaconicError
 
 
 def measure(
@@ -29,7 +30,12 @@ def measure(
     measured = []
     for file in files:
         with show.working(f"measuring {file}"):
-            measured.append((str(file), measure_file(file, data, threads=threads, count=count)))
+            try:
+                found = measure_file(file, data, threads=threads, count=count)
+            except LaconicError as error:
+                error.add_note(f"in {file}")
+                raise
+        measured.append((str(file), found))
     if json:
         show.print_json([{"file": name, **asdict(value)} for name, value in measured])
         return

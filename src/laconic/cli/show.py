@@ -45,8 +45,9 @@ def say(text: str, style: str = "") -> None:
     console.print(Text(text, style), soft_wrap=True)
 
 
-def complain(what: str, text: str) -> None:
-    """An error, on the standard error."""
+def complain(what: str, error: Exception) -> None:
+    """An error and the notes on it, on the standard error."""
+    text = "\n".join([str(error), *getattr(error, "__notes__", [])])
     errors.print(Text.assemble((f"{what}: ", "bold red"), text), soft_wrap=True)
 
 
