@@ -23,6 +23,8 @@ THREADS = 1
 SHORT_EPOCHS = 1
 SHORT_ERROR = 10.0
 """Percent; what the short form must stay below, a sign of life and no more."""
+SHORT_BYTES = 1.1
+"""The short form's file may be so many times larger: weights hardly trained code worse."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def _table(receipts: list[Receipt], file: Path, published: Published, short: boo
     errors = {"dense": dense.metric["test"], "packed": last.metric["test"]}
     lost = errors["packed"] - errors["dense"]
     allowed = SHORT_ERROR if short else errors["dense"] + 0.1
+    most_bytes = round(published.bytes_goal * (SHORT_BYTES if short else 1))
     result = [
         Row("dense test error", published.error, "", f"{errors['dense']:.2f} %", None),
         Row("dense weights", published.weights, "", f"{dense.parameters:,}", None),
@@ -116,9 +119,9 @@ def _table(receipts: list[Receipt], file: Path, published: Published, short: boo
         Row(
             "the .lac file, everything counted",
             published.factor,
-            f"≤ {published.bytes_goal:,} bytes",
+            f"≤ {most_bytes:,} bytes",
             f"{last.size_bytes:,} bytes, {dense.float32_bytes / last.size_bytes:.1f}×",
-            last.size_bytes <= published.bytes_goal,
+            last.size_bytes <= most_bytes,
         ),
         Row(
             "test error of the file against the dense network",
@@ -181,7 +184,7 @@ def _study(model: str, summary: str, minutes: int, published: Published) -> Stud
 LENET_300_100 = _study(
     "lenet-300-100",
     "LeNet-300-100 on MNIST by Deep Compression: published 40×, 1.58 % error",
-    10,
+    3,
     Published(
         error="1.64 %",
         pruned_error="1.59 %",
@@ -197,7 +200,7 @@ LENET_300_100 = _study(
 LENET5 = _study(
     "lenet5",
     "LeNet-5 on MNIST by Deep Compression: published 39×, 0.74 % error",
-    18,
+    12,
     Published(
         error="0.80 %",
         pruned_error="0.77 %",
