@@ -266,6 +266,30 @@ def test_pack_refuses_another_kind_of_file(laconic, tmp_path):
     assert not (tmp_path / "x.lac").exists()
 
 
+def test_pack_refuses_a_damaged_file_with_the_offset(laconic, tmp_path):
+    (tmp_path / "x.safetensors").write_bytes(b"\xff" * 20)
+    ended = laconic("pack", tmp_path / "x.safetensors", tmp_path / "x.lac")
+    assert (ended.code, ended.out) == (1, "")
+    assert "failed: offset " in ended.err
+    assert not (tmp_path / "x.lac").exists()
+
+
+def test_unpack_refuses_another_suffix(laconic, tmp_path):
+    np.savez(tmp_path / "x.npz", a=np.ones(3))
+    assert laconic("pack", tmp_path / "x.npz", tmp_path / "x.lac").code == 0
+    ended = laconic("unpack", tmp_path / "x.lac", tmp_path / "x.onnx")
+    assert (ended.code, ended.out) == (2, "")
+    assert ".npz" in ended.err
+    assert not (tmp_path / "x.onnx").exists()
+
+
+def test_export_needs_a_program(laconic, files, tmp_path):
+    ended = laconic("export", files / "weights.lac", "--onnx", tmp_path / "x.onnx")
+    assert (ended.code, ended.out) == (1, "")
+    assert "no program" in ended.err
+    assert not (tmp_path / "x.onnx").exists()
+
+
 def test_export_writes_onnx_that_computes_the_same(laconic, files, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     ended = laconic("export", files / "tiny.lac", "--onnx", tmp_path / "x.onnx", "--json")

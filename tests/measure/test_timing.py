@@ -1,5 +1,7 @@
 """Latency and memory; with a clock and allocations that a test controls."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
@@ -50,8 +52,21 @@ def test_peak_memory_is_what_a_call_holds_at_its_worst_moment():
 
 
 def test_what_was_there_before_is_not_counted():
-    kept = np.ones(5_000_000, np.uint8)
-    assert peak_memory_bytes(lambda: kept.sum()) < 100_000
+    """Nor an earlier peak, when somebody else traces memory already; who goes on tracing."""
+    tracemalloc.start()
+    try:
+        kept = np.ones(5_000_000, np.uint8)
+        np.ones(9_000_000, np.uint8)
+        assert peak_memory_bytes(lambda: kept[:10].copy()) < 100_000
+        assert tracemalloc.is_tracing()
+    finally:
+        tracemalloc.stop()
+
+
+def test_tracing_ends_with_the_call_even_when_it_fails():
+    with pytest.raises(ZeroDivisionError):
+        peak_memory_bytes(lambda: 1 / 0)
+    assert not tracemalloc.is_tracing()
 
 
 def test_versions_name_the_packages_and_the_machine():

@@ -1,5 +1,6 @@
 """Short runs on a tiny network, shared by the tests that look at them."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from torch import nn
 
 from laconic import zoo
 from laconic.measure import Receipt
+from laconic.pack import capture
 from laconic.recipe import Recipe, Stage, run
+from laconic.represent import plain
 from laconic.train import make_fabric
 
 TINY = Path(__file__).with_name("tiny.py")
@@ -31,6 +34,23 @@ def new_model(seed: int = 0) -> nn.Module:
 
 def new_task() -> Any:
     return zoo.resolve_task(f"{TINY}:task")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def captured_once():
+    """One capture for each architecture: torch's exporter takes a second, training a tenth."""
+    programs = {}
+
+    def capture_once(model, example_input):
+        architecture = str(plain(model))
+        if architecture not in programs:
+            programs[architecture] = capture(model, example_input)
+        return programs[architecture]
+
+    with pytest.MonkeyPatch.context() as patched:
+        # The package's name `run` is the function, not the module.
+        patched.setattr(sys.modules["laconic.recipe.run"], "capture", capture_once)
+        yield
 
 
 @dataclass

@@ -4,6 +4,7 @@ import datetime
 from importlib.metadata import EntryPoint
 
 import pytest
+from torch import nn
 
 from laconic.errors import UsageError
 from laconic.recipe import STAGES, Recipe, Stage, builtin_names, load_recipe, parse, stages
@@ -162,6 +163,26 @@ def test_faulty_arguments_are_refused_before_there_is_a_network(kind, arguments,
 
 def test_every_stage_has_a_documented_function():
     assert all(function.__doc__ for function in STAGES.values())
+
+
+LAYERS = nn.ModuleDict(
+    {"conv1": nn.Conv2d(1, 2, 3), "fc1": nn.Linear(2, 2), "fc2": nn.Linear(2, 2)}
+)
+
+
+def test_of_several_patterns_that_match_a_layer_the_last_one_counts():
+    assert stages.by_layer(LAYERS, "*", {"bits": {"*": 8, "fc*": 5, "fc2": 3}}) == {
+        "conv1.weight": {"bits": 8},
+        "fc1.weight": {"bits": 5},
+        "fc2.weight": {"bits": 3},
+    }
+
+
+def test_a_layer_needs_a_pattern_in_every_table_and_among_the_layers():
+    tables = {"bits": {"conv1": 8, "fc*": 5}, "axis": {"fc*": 0}, "start": "linear"}
+    assert stages.by_layer(LAYERS, ["conv*", "fc1"], tables | {"bits": {"fc1": 5}}) == {
+        "fc1.weight": {"bits": 5, "axis": 0, "start": "linear"}
+    }
 
 
 def point(name: str, value: str) -> EntryPoint:

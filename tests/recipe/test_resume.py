@@ -8,7 +8,8 @@ import torch
 
 from laconic.errors import DataError, UsageError
 from laconic.measure import read
-from laconic.recipe import Stage, Watcher
+from laconic.recipe import STAGES, Stage, Watcher
+from laconic.recipe.run import stage_seed
 from laconic.recipe.run_dir import RunDir
 
 
@@ -78,6 +79,26 @@ def test_a_kill_between_the_weights_and_the_receipt_of_a_stage_repeats_it(
     assert (tmp_path / "run" / "stage-1.partial.safetensors").exists()
     again = runner(tmp_path, stages, resume=True)
     assert again.output.read_bytes() == finished.output.read_bytes()
+
+
+def add_noise(context):
+    with torch.no_grad():
+        context.model[0].weight += torch.randn(32, 16)
+
+
+def test_a_stage_that_draws_numbers_draws_the_same_after_a_kill(tmp_path, runner, monkeypatch):
+    monkeypatch.setitem(STAGES, "noise", add_noise)
+    stages = (Stage("noise"), Stage("noise"))
+    undisturbed = runner(tmp_path / "undisturbed", stages)
+    with pytest.raises(Stopped):
+        runner(tmp_path, stages, watcher=stop_before(2))
+    torch.rand(7)
+    again = runner(tmp_path, stages, resume=True)
+    assert again.output.read_bytes() == undisturbed.output.read_bytes()
+
+
+def test_every_stage_and_every_seed_draw_numbers_of_their_own():
+    assert len({stage_seed(seed, number) for seed in range(9) for number in range(9)}) == 81
 
 
 def test_resuming_a_finished_run_writes_the_same_file_and_reads_no_test_data(

@@ -1,6 +1,7 @@
 """A run and its receipts: what is measured, how often the test data are read, what is written."""
 
 import json
+import threading
 from dataclasses import asdict
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 import laconic
-from laconic import runtime
+from laconic import runtime, zoo
 from laconic.container import LacFile
 from laconic.errors import PatternError, StageError, UnsupportedError, UsageError
 from laconic.measure import dense_receipt, from_json, read, to_json
@@ -235,16 +236,54 @@ class Branching(nn.Linear):
         return super().forward(inputs) if inputs.sum() > 0 else super().forward(-inputs)
 
 
-def test_a_network_that_no_file_can_hold_is_refused_before_any_training(tmp_path, runner):
+def test_a_network_that_no_file_can_hold_is_refused_before_any_training(tmp_path, runner, tiny):
+    task = zoo.resolve_task(f"{tiny}:task")
     with pytest.raises(UnsupportedError) as caught:
-        runner(tmp_path, (Stage("fit", {"epochs": 10**9}),), model=Branching(16, 3))
+        runner(tmp_path, (FIT,), model=Branching(16, 3), task=task)
     assert "cannot be exported" in str(caught.value)
+    assert "train" not in task.read
 
 
-def test_a_directory_in_the_place_of_the_file_is_refused_before_any_training(tmp_path, runner):
+class Locked(nn.Linear):
+    def __init__(self):
+        super().__init__(16, 3)
+        self.lock = threading.Lock()
+
+
+class Noting(nn.Linear):
+    def get_extra_state(self):
+        return {"note": "hello"}
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        pytest.param(Locked(), "the network cannot be copied (TypeError: cannot", id="a lock"),
+        pytest.param(
+            Noting(16, 3), "_extra_state: a dict in the state dict; a file holds", id="a note"
+        ),
+    ],
+)
+def test_a_network_that_cannot_be_kept_is_refused_before_any_training(
+    tmp_path, runner, model, message
+):
+    with pytest.raises(UnsupportedError) as caught:
+        runner(tmp_path, (FIT,), model=model)
+    assert str(caught.value).startswith(message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_of_lazy_layers_takes_its_shape_from_the_task(tmp_path, runner):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.LazyLinear(3))
+    assert runner(tmp_path, (PRUNE,), model=model).receipts[-1].parameters == 17 * 4 + 5 * 3
+
+
+def test_a_directory_in_the_place_of_the_file_is_refused_before_anything(tmp_path, runner):
     (tmp_path / "x.lac").mkdir()
     with pytest.raises(UsageError) as caught:
-        runner(tmp_path, (Stage("fit", {"epochs": 10**9}),))
+        runner(tmp_path, (FIT,))
+    assert not (tmp_path / "run").exists()
     assert str(caught.value) == f"{tmp_path / 'x.lac'} is a directory; name the file to write"
 
 

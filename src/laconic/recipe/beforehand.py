@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import traceback
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
-from laconic.errors import LaconicError, PatternError, UsageError
+from laconic.errors import LaconicError, PatternError, UnsupportedError, UsageError
 from laconic.recipe.recipe import Recipe
 from laconic.recipe.stages import by_layer
 from laconic.train import Task, step_names
@@ -60,6 +61,25 @@ def check_task(model: nn.Module, task: Task, fabric: Fabric) -> None:
             f"the network and the task do not fit: inputs of shape {list(inputs.shape)} and "
             f"targets of shape {list(targets.shape)} give {type(error).__name__}: {error} "
             f"({place.filename}, line {place.lineno})"
+        ) from error
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A network of its own with the same values.
+
+    Raises:
+        UnsupportedError: something in the model cannot be copied, or its state is no tensor.
+    """
+    for name, value in model.state_dict().items():
+        if not isinstance(value, Tensor):
+            kind = type(value).__name__
+            raise UnsupportedError(f"{name}: a {kind} in the state dict; a file holds tensors")
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:
+        raise UnsupportedError(
+            f"the network cannot be copied ({type(error).__name__}: {error}); keep files, locks "
+            "and generators out of the module"
         ) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import os
 import time
@@ -23,7 +22,7 @@ from laconic.measure.tensors import tensor_records
 from laconic.measure.versions import versions
 from laconic.pack import capture, pack_model_bytes
 from laconic.recipe import guard
-from laconic.recipe.beforehand import check_output, check_patterns, check_task
+from laconic.recipe.beforehand import check_output, check_patterns, check_task, copied
 from laconic.recipe.recipe import Recipe, Stage
 from laconic.recipe.run_dir import RunDir
 from laconic.recipe.stages import STAGES, Context
@@ -87,21 +86,22 @@ def run(
     """
     watcher = watcher or Watcher()
     fabric = fabric or make_fabric()
+    check_output(output)
+    check_task(model, task, fabric)
+    check_patterns(model, recipe)
+    fresh = copied(model)
     wanted = {
         "recipe": recipe.as_json(),
         "seed": recipe.seed,
         "starting weights": fingerprint(model),
         **(identity or {}),
     }
-    check_output(output)
-    check_patterns(model, recipe)
-    check_task(model, task, fabric)
     if fabric.is_global_zero:
         directory = RunDir(run_dir, wanted, resume=resume)
     fabric.barrier()
     if not fabric.is_global_zero:
         directory = RunDir(run_dir, wanted, resume=True, writes=False)
-    running = _Run(model, copy.deepcopy(model), task, recipe, directory, watcher, fabric)
+    running = _Run(model, fresh, task, recipe, directory, watcher, fabric)
     running.go_on()
     running.conclude(output)
     return directory.receipts
@@ -215,7 +215,7 @@ class _Run:
         receipts = self.directory.receipts
         dense = dense_receipt(receipts)
         if "test" not in dense.metric:
-            network = copy.deepcopy(self.fresh)
+            network = copied(self.fresh)
             self._load(dense.stage, network)
             self._score(dense, network)
         if "test" not in receipts[-1].metric:
