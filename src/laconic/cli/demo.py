@@ -36,7 +36,7 @@ def demo(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the results.", file_okay=False)
     ] = Path("laconic-demo"),
-    threads: Annotated[int | None, typer.Option(help="Threads to compute with.", min=1)] = None,
+    threads: Annotated[int, typer.Option(help="Threads to compute with.", min=1)] = 1,
     json: Json = False,
 ) -> None:
     """Train LeNet-5 on handwritten digits, compress it, run the file without torch, report."""
