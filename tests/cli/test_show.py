@@ -4,6 +4,7 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress as Bars
 
 from laconic.cli import show
 from laconic.measure import Latency, Measurement, Receipt, TensorRecord
@@ -143,16 +144,23 @@ def test_the_bar_shows_the_stage_the_time_left_and_the_loss(monkeypatch):
 
 
 def test_a_new_stage_begins_with_an_empty_bar(monkeypatch):
-    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
-    monkeypatch.setattr(show, "errors", console)
+    made = []
+
+    class Kept(Bars):
+        def __init__(self, *columns, **named):
+            super().__init__(*columns, **named)
+            made.append(self)
+
+    monkeypatch.setattr(show, "Progress", Kept)
     with show.progress_bars(quiet=False) as watcher:
         watcher.on_stage(1, 2, Stage("fit", {"epochs": 4}))
         watcher.on_progress(Progress(4, 4, 10, 10, 0.5, seconds=30.0))
-        console.file.truncate(0)
+        (done,) = made[0].tasks
         watcher.on_stage(2, 2, Stage("share", {"bits": 4}))
-    text = console.file.getvalue()
-    assert "stage 2/2 share" in text
-    assert "loss" not in text
+        (fresh,) = made[0].tasks
+    assert (done.total, done.completed) == (1, 1.0)
+    assert (fresh.total, fresh.completed, fresh.fields["note"]) == (None, 0, "")
+    assert fresh.description == "stage 2/2 share"
 
 
 def test_a_quiet_run_tells_nobody():
