@@ -339,7 +339,7 @@ def test_of_two_processes_the_first_alone_speaks(tiny, recipe, tmp_path):
 
 @pytest.mark.slow
 def test_the_demo_shrinks_lenet5_thirtyfold_and_keeps_its_accuracy(laconic, tmp_path):
-    ended = laconic("demo", "-o", tmp_path / "demo", "--threads", "2", "--json")
+    ended = laconic("demo", "-o", tmp_path / "demo", "--json")
     assert ended.code == 0, ended.err
     dense, packed = ended.json["dense"], ended.json["packed"]
     assert packed["float32_bytes"] >= 30 * packed["size_bytes"]

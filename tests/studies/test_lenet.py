@@ -108,8 +108,10 @@ def test_a_goal_is_met_up_to_its_bound(file, change, claim, met):
 
 
 def test_the_short_form_has_goals_of_its_own(file):
-    rows = table(a_run(error=9.9), file, short=True)
+    rows = table(a_run(error=9.9, size=29_700), file, short=True)
     assert rows[AGAINST_DENSE].met is True
+    assert (rows[SIZE].met, rows[SIZE].goal) == (True, "≤ 29,700 bytes")
+    assert table(a_run(size=29_701), file, short=True)[SIZE].met is False
     assert rows[AGAINST_DENSE].goal == "≤ 10.00 %"
     assert ERROR not in rows
     assert table(a_run(error=10.1), file, short=True)[AGAINST_DENSE].met is False
