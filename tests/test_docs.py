@@ -42,7 +42,10 @@ def test_the_method_of_contributing_keeps_the_contract():
 
     (body,) = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
     names = {}
-    code = "from torch import Tensor\nimport torch\nfrom laconic.represent import Grid, fitted, straight_through\n"
+    code = (
+        "import torch\nfrom torch import Tensor\n"
+        "from laconic.represent import Grid, fitted, straight_through\n"
+    )
     lines = [line.removeprefix("   ") for line in body.splitlines()]
     exec(compile(ast.parse(code + "\n".join(lines)), "CONTRIBUTING.md", "exec"), names)
     layer = torch.nn.Linear(4, 4)

@@ -20,7 +20,7 @@ from torch import nn
 
 from laconic.container import DTYPES, LacFile
 from laconic.container.foreign import unpack_file
-from laconic.errors import DataError, FormatError, UnsupportedError, UsageError
+from laconic.errors import DataError, FormatError, MismatchError, UnsupportedError, UsageError
 from laconic.pack import load, pack, pack_file
 
 
@@ -459,3 +459,17 @@ def test_what_stood_at_the_target_stays_when_packing_fails(suffix, tmp_path):
         pack_file(tmp_path / f"x.{suffix}", tmp_path / "x.lac")
     assert (tmp_path / "x.lac").read_bytes() == b"precious"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_coder_that_loses_something_is_caught_before_a_foreign_file_is_written(
+    tmp_path, monkeypatch
+):
+    from laconic import coding
+
+    source = tmp_path / "x.safetensors"
+    safetensors.numpy.save_file({"w": np.arange(6, dtype=np.float32)}, source)
+    real = coding.smallest
+    monkeypatch.setattr(coding, "smallest", lambda codes: real(codes ^ codes.dtype.type(1)))
+    with pytest.raises(MismatchError, match="does not give back its source; nothing was written"):
+        pack_file(source, tmp_path / "x.lac")
+    assert list(tmp_path.iterdir()) == [source]

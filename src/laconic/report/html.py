@@ -24,7 +24,8 @@ LOG_FROM = 8
 def render(receipts: list[Receipt], title: str = "Compression report") -> str:
     """The page as text: before and after, tensors, histograms, stages, versions.
 
-    Before is the dense network (`dense_receipt`), after the last receipt. Whatever the receipts hold is escaped.
+    Before is the dense network (`dense_receipt`), after the last receipt. Whatever the receipts
+    hold is escaped.
 
     Args:
         receipts: In the order of the stages; at least one.
