@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from laconic import runtime
 from laconic.errors import MismatchError, PatternError, UnsupportedError, UsageError
+from laconic.pack import pack
 from laconic.prune import STEPS as PRUNE_STEPS
 from laconic.prune import Prune
 from laconic.quantize import Affine, Uniform
@@ -257,3 +259,51 @@ def test_a_weight_under_weight_norm_can_be_pruned_and_made_plain():
     assert torch.equal(net[0].weight[kept], before[kept])
     assert set(plain_state(net)) == {"0.bias", "0.weight"}
     assert torch.equal(plain(net)[0].weight, net[0].weight)
+
+
+def tied_pair():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 6))
+    network[2].weight = network[0].weight
+    return network
+
+
+@pytest.mark.parametrize("restricted", [0, 2])
+def test_of_tied_layers_only_the_restricted_one_has_the_steps(restricted):
+    network = tied_pair()
+    step = represent(network[restricted], Prune(0.9))
+    name, other = f"{restricted}.weight", f"{2 - restricted}.weight"
+    assert chains(network) == {name: [step]}
+    for values in (plain_state(network), weights(network)):
+        assert int((values[name] != 0).sum()) == 4
+        assert int((values[other] != 0).sum()) == 36
+    inputs = torch.randn(5, 6)
+    assert torch.equal(plain(network)(inputs), network(inputs))
+
+
+@pytest.mark.parametrize("restricted", [0, 2])
+def test_the_file_of_half_restricted_tied_layers_holds_the_network(restricted, tmp_path):
+    network = tied_pair()
+    represent(network[restricted], Prune(0.9))
+    pack(network, tmp_path / "x.lac", example_input=torch.zeros(1, 6))
+    inputs = torch.randn(5, 6)
+    (output,) = runtime.load(tmp_path / "x.lac").run(inputs.numpy())
+    assert torch.allclose(torch.from_numpy(output), network(inputs), atol=1e-5)
+
+
+@pytest.mark.parametrize("restricted", [0, 2])
+def test_half_restricted_tied_layers_are_refused_where_names_cannot_tell_them_apart(restricted):
+    network = tied_pair()
+    represent(network[restricted], Prune(0.9))
+    for call in (description, lambda model: represent_layers(model, {"0.weight": Prune(0.5)})):
+        with pytest.raises(UsageError, match=r"0\.weight and 2\.weight share a weight but not"):
+            call(network)
+
+
+def test_a_step_that_restricts_a_weight_is_refused_for_another(network):
+    step = represent(network[3], Share(2))
+    before = network[3].weight.detach().clone()
+    with pytest.raises(UsageError, match=r"Linear\.weight: this Share\(.*\) restricts another"):
+        represent(network[4], step)
+    assert torch.equal(network[3].weight, before)
+    assert chain(network[4]) == []

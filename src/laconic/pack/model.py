@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,7 +23,7 @@ from laconic.errors import MismatchError, UnsupportedError, UsageError
 from laconic.pack.structure import structured
 from laconic.pack.torch_bits import FILE_DTYPES, bits_of
 from laconic.pack.torch_program import Example, capture, run
-from laconic.represent import Grid, Step, chains, plain, plain_state
+from laconic.represent import Grid, Step, chains, plain_state
 
 
 def pack(
@@ -190,7 +191,9 @@ def _probe(data: bytes, program: Program, model: nn.Module) -> Probe:
     )
     arrays = probe_inputs(program, sizes)
     outputs = session.run(*arrays)
-    expected = run(plain(model).cpu(), tuple(torch.from_numpy(array) for array in arrays))
+    # The model with its chains: the program came from a copy without them.
+    twin = copy.deepcopy(model).eval().cpu()
+    expected = run(twin, tuple(torch.from_numpy(array) for array in arrays))
     if len(outputs) != len(expected):
         raise MismatchError(f"the program has {len(outputs)} outputs, the model {len(expected)}")
     for value, output, tensor in zip(program.outputs, outputs, expected, strict=True):

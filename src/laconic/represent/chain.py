@@ -17,6 +17,9 @@ from laconic.represent.step import Step
 Owner = tuple[nn.Module, str]
 """A module and the name of one of its parameters."""
 
+Identity = tuple[int, tuple[int, ...]]
+"""What makes owners hold the same values: the latent weight and the steps on it, by `id`."""
+
 
 def represent(module: nn.Module, step: Step, name: str = "weight") -> Step:
     """Fit `step` to a parameter of `module` and let it restrict that parameter from now on.
@@ -26,8 +29,8 @@ def represent(module: nn.Module, step: Step, name: str = "weight") -> Step:
     prunes further: what is zero stays zero).
 
     Args:
-        module: the layer itself, such as ``net.fc1``. A weight shared by several layers is
-            followed only by `represent_layers`, which sees the whole model.
+        module: the layer itself, such as ``net.fc1``. Of a weight shared by several layers
+            this restricts only the one; `represent_layers`, which sees the whole model, all.
         step: not fitted yet.
         name: which parameter.
 
@@ -35,7 +38,8 @@ def represent(module: nn.Module, step: Step, name: str = "weight") -> Step:
         The step, fitted.
 
     Raises:
-        UsageError: the module has no such parameter, or its values are not finite.
+        UsageError: the module has no such parameter, its values are not finite, or the step
+            is fitted already.
         UnsupportedError: an LSTM, GRU or RNN, whose kernels bypass parametrizations.
 
     Examples:
@@ -58,8 +62,10 @@ def represent_layers(model: nn.Module, steps: Mapping[str, Step]) -> None:
 
     Raises:
         PatternError: the model has no weight of that name.
+        UsageError: as `represent`; or of the layers that share a weight only some are restricted.
     """
     owners = _owners(model)
+    _refuse_split_ties(owners)
     for name, step in steps.items():
         if name not in owners:
             raise PatternError(name, owners)
@@ -84,6 +90,11 @@ def _represent(owners: list[Owner], step: Step, label: str) -> None:
     bad = int((~torch.isfinite(weight.float())).sum())
     if bad:
         raise UsageError(f"{label}: {bad} of {weight.numel()} values are NaN or infinite")
+    if step.learnt and step.is_fitted:
+        # A second fit would change the weight that it restricts already.
+        raise UsageError(
+            f"{label}: this {step} restricts another weight already; make a new one for each weight"
+        )
     try:
         with torch.no_grad():
             step.fit(weight.detach())
@@ -142,14 +153,42 @@ def _plain_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _owners(model: nn.Module) -> dict[str, list[Owner]]:
-    """Parameter name → who holds it; tied parameters stand once, under their first name."""
-    names: dict[int, str] = {}
+    """Parameter name → who holds it; tied parameters stand once, under their first name.
+
+    Owners of one latent weight with different chains have different values: they stand apart.
+    """
+    names: dict[Identity, str] = {}
     owners: dict[str, list[Owner]] = {}
     for path, module in _plain_modules(model):
         for key, parameter in _own_parameters(module):
-            name = names.setdefault(id(parameter), f"{path}.{key}" if path else key)
+            name = names.setdefault(
+                _identity(module, key, parameter), f"{path}.{key}" if path else key
+            )
             owners.setdefault(name, []).append((module, key))
     return owners
+
+
+def _identity(module: nn.Module, name: str, latent: Tensor) -> Identity:
+    steps = _parametrizations(module)[name] if parametrize.is_parametrized(module, name) else ()
+    return id(latent), tuple(id(step) for step in steps)
+
+
+def _refuse_split_ties(owners: Mapping[str, list[Owner]]) -> None:
+    """Refuse a shared latent weight on which only some of its layers, by name, have a chain.
+
+    Raises:
+        UsageError: a description by weight names could not tell such layers apart again, and a
+            step put in another's place would change the values of both.
+    """
+    names: dict[int, str] = {}
+    for name, ((module, key), *_) in owners.items():
+        latent = id(dict(_own_parameters(module))[key])
+        first = names.setdefault(latent, name)
+        if first != name:
+            raise UsageError(
+                f"{first} and {name} share a weight but not its steps; restrict both at once by "
+                "represent_layers(model, …), which follows ties, or give each a weight of its own"
+            )
 
 
 def weights(model: nn.Module, layers: str | list[str] = "*") -> dict[str, Tensor]:
@@ -193,14 +232,14 @@ def matches_layer(pattern: str, name: str) -> bool:
 def plain_state(model: nn.Module) -> dict[str, Tensor]:
     """The state dict of the network as it computes: restricted values under their plain names.
 
-    Tied parameters appear under each of their names as the same tensor object.
+    Tied parameters with the same chain appear under each of their names as the same tensor object.
     """
     state: dict[str, Tensor] = {}
-    shared: dict[int, Tensor] = {}
+    shared: dict[Identity, Tensor] = {}
     for key, value in model.state_dict(keep_vars=True).items():
         parts = key.split(".parametrizations.")
         if len(parts) == 1 and not key.startswith("parametrizations."):
-            state[key] = shared.setdefault(id(value), value.detach())
+            state[key] = shared.setdefault((id(value), ()), value.detach())
             continue
         path = parts[0] if len(parts) == 2 else ""
         name = parts[-1].removeprefix("parametrizations.").split(".")[0]
@@ -208,9 +247,10 @@ def plain_state(model: nn.Module) -> dict[str, Tensor]:
             (f"parametrizations.{name}.original", f"parametrizations.{name}.original0")
         ):
             with torch.no_grad():
-                restricted = getattr(model.get_submodule(path), name).detach()
+                module = model.get_submodule(path)
+                restricted = getattr(module, name).detach()
             plain_name = f"{path}.{name}" if path else name
-            state[plain_name] = shared.setdefault(id(value), restricted)
+            state[plain_name] = shared.setdefault(_identity(module, name, value), restricted)
     return state
 
 
@@ -238,7 +278,12 @@ def plain(model: nn.Module) -> nn.Module:
 
 
 def description(model: nn.Module) -> dict[str, list[dict[str, Any]]]:
-    """The chains as JSON data: weight name → ``[{"step": "Prune", "sparsity": 0.9}, …]``."""
+    """The chains as JSON data: weight name → ``[{"step": "Prune", "sparsity": 0.9}, …]``.
+
+    Raises:
+        UsageError: of the layers that share a weight only some are restricted.
+    """
+    _refuse_split_ties(_owners(model))
     return {
         name: [{"step": type(step).__name__, **step.configuration} for step in steps]
         for name, steps in chains(model).items()
