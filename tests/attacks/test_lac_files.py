@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 
 from laconic import runtime
+from laconic.cli.files import inspect
 from laconic.coding.reader import varint
 from laconic.container import LacFile
 from laconic.container.foreign import unpack_file
 from laconic.errors import FormatError
+from laconic.pack import export_onnx, load
 
 PLAIN, CODEBOOK, UNIFORM, SAME = b"\0", b"\1", b"\2", b"\xff"
 RAW_CODER = b"\0"
@@ -300,6 +303,42 @@ def test_a_flipped_bit_is_refused(place):
         damaged[place] ^= 1 << bit
         with pytest.raises(FormatError):
             open_and_verify(bytes(damaged))
+
+
+READERS = {
+    "unpack": lambda path, folder: unpack_file(path, folder / "o.safetensors"),
+    "inspect": lambda path, folder: inspect(path, json=True),
+    "run": lambda path, folder: runtime.load(path),
+    "export": lambda path, folder: export_onnx(path, folder / "o.onnx"),
+    # This module has no tensor of the file's, so that the checksums alone can notice anything.
+    "load": lambda path, folder: load(path, into=nn.Linear(1, 1), strict=False),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_the_small_file_is_good_for_every_reader(reader, tmp_path):
+    (tmp_path / "x.lac").write_bytes(SMALL)
+    READERS[reader](tmp_path / "x.lac", tmp_path)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_flipped_byte_anywhere_is_refused_and_leaves_no_output(reader, tmp_path):
+    path = tmp_path / "x.lac"
+    for place in range(len(SMALL)):
+        path.write_bytes(SMALL[:place] + bytes([SMALL[place] ^ 0xFF]) + SMALL[place + 1 :])
+        with pytest.raises(FormatError):
+            READERS[reader](path, tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == ["x.lac"]
+
+
+def test_opening_a_file_reads_no_more_than_what_is_asked_for():
+    with LacFile(SMALL) as file:
+        place = file.entry("wave").offset
+    damaged = SMALL[:place] + bytes([SMALL[place] ^ 0xFF]) + SMALL[place + 1 :]
+    with LacFile(damaged) as file:
+        file.bits("few")
+        with pytest.raises(FormatError, match="wave: the checksum is wrong"):
+            file.check_parts()
 
 
 def test_two_parts_that_changed_places_are_refused():

@@ -66,6 +66,7 @@ def inspect(source: Source, json: Json = False) -> None:
     from laconic.measure.tensors import tensor_records
 
     with LacFile(source) as file:
+        file.check_parts()
         records = tensor_records(file)
         sections = {name: length for name, (_, length, _) in file.sections.items()}
         total = len(file.data)

@@ -209,6 +209,16 @@ class LacFile:
             raise FormatError(f"{what}: the checksum is wrong, the bytes are damaged", offset)
         return part
 
+    def check_parts(self) -> None:
+        """Hold every part against its checksum, decoding none; FormatError at the first fault.
+
+        Reading one tensor reads its own bytes alone; who answers for the whole file calls this.
+        """
+        for entry in self.entries.values():
+            self._payload(entry)
+        for name, place in self.sections.items():
+            self._part(*place, f"section {name}")
+
     def entry(self, name: str) -> Entry:
         """The header's line on a tensor.
 

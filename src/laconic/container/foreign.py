@@ -164,6 +164,7 @@ def unpack_file(
     """
     suffix = Path(target).suffix.lower()
     with LacFile(source, max_bytes=max_bytes) as file:
+        file.check_parts()
         section = file.section("foreign")
         if section is None:
             data = _tensor_file(file, suffix)

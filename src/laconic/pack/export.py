@@ -53,6 +53,7 @@ def export_onnx(
         UnsupportedError: more than 2 GiB of weights, or a dtype that ONNX lacks.
     """
     with LacFile(source, max_bytes=max_bytes) as file:
+        file.check_parts()
         section = file.section("program")
         if section is None:
             raise MismatchError(

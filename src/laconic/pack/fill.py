@@ -73,6 +73,7 @@ def load(
             "fresh one, or laconic.represent.plain(model)"
         )
     with LacFile(path, max_bytes=max_bytes) as file:
+        file.check_parts()
         names, missing, unexpected = _matched(file, into, strict)
         values = {name: file.bits(name) for name in names}
         _check_ties(into, values)

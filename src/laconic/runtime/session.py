@@ -127,6 +127,7 @@ def load(source: str | os.PathLike[str] | bytes, *, max_bytes: int = MAX_BYTES) 
         UnsupportedError: operators or dtypes without an implementation; all are named.
     """
     with LacFile(source, max_bytes=max_bytes) as file:
+        file.check_parts()
         names = list(file.entries)
         section = file.section("program")
         if section is None:
