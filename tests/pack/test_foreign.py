@@ -20,6 +20,7 @@ from torch import nn
 
 from laconic.container import DTYPES, LacFile
 from laconic.container.foreign import unpack_file
+from laconic.container.tensor_files import MEMBER_DATE
 from laconic.errors import DataError, FormatError, MismatchError, UnsupportedError, UsageError
 from laconic.pack import load, pack, pack_file
 
@@ -239,6 +240,57 @@ def test_a_member_that_is_no_array_comes_back(tmp_path):
         archive.writestr("read.me", "hello")
     again, _ = round_trip(tmp_path, "x.npz", buffer.getvalue())
     assert zipfile.ZipFile(io.BytesIO(again)).read("read.me") == b"hello"
+
+
+def npy(header, body=b""):
+    """A `.npy` file of this header."""
+    text = header.encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + body
+
+
+def npz_of(member):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("a.npy", MEMBER_DATE), member)
+    return buffer.getvalue()
+
+
+def onnx_of(shape, data):
+    tensor = TensorProto(name="a", data_type=TensorProto.FLOAT, dims=shape, raw_data=data)
+    graph = helper.make_graph([], "g", [], [], [tensor])
+    return helper.make_model(graph).SerializeToString()
+
+
+MAKERS = {
+    "x.safetensors": lambda shape, data: safetensors_file({"a": ("F32", shape, data)}),
+    "x.onnx": onnx_of,
+    "x.npz": lambda shape, data: npz_of(
+        npy(f"{{'descr': '<f4', 'fortran_order': False, 'shape': {tuple(shape)}}}", data)
+    ),
+}
+FAR_SHAPES = {
+    "a size of 0 beside one of 2^62": ([0, 2**62], b""),
+    "forty dimensions": ([1] * 39 + [2], b"\0\0\x80\x3f" * 2),
+    "seventy dimensions": ([1] * 69 + [2], b"\0\0\x80\x3f" * 2),
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("kind", FAR_SHAPES)
+def test_a_shape_that_no_lac_file_can_hold_comes_back(name, kind, tmp_path):
+    shape, body = FAR_SHAPES[kind]
+    data = MAKERS[name](shape, body)
+    assert round_trip(tmp_path, name, data)[0] == data
+    with LacFile(tmp_path / "x.lac") as file:
+        assert (file.entry("a").dtype, file.entry("a").shape) == ("U8", (len(body),))
+
+
+@pytest.mark.parametrize("header", ["(3,(", "{'descr': ", "{'descr': '<f4'", "1 +", "  3\n 4"])
+def test_an_array_whose_header_is_no_literal_is_refused(header, tmp_path):
+    (tmp_path / "x.npz").write_bytes(npz_of(npy(header)))
+    with pytest.raises(FormatError, match=r"no readable \.npz"):
+        pack_file(tmp_path / "x.npz", tmp_path / "x.lac")
+    assert not (tmp_path / "x.lac").exists()
 
 
 def test_python_objects_are_refused(tmp_path):

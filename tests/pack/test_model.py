@@ -346,3 +346,16 @@ def test_about_is_json_that_others_can_read():
     assert json.loads(zlib.decompress(section[1:], -15)) == {
         "steps": {"weight": ["Prune(sparsity=0.5)"]}
     }
+
+
+def test_a_model_that_returns_a_parameter_is_packed_and_loaded(tmp_path):
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(3))
+
+        def forward(self, x):
+            return x * self.scale, self.scale
+
+    pack(Scaled(), tmp_path / "x.lac", example_input=torch.zeros(2, 3))
+    assert load(tmp_path / "x.lac", into=Scaled()).probe_deviation == 0

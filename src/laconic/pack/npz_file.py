@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tokenize
 import zipfile
 import zlib
 
@@ -15,9 +16,11 @@ from laconic.errors import FormatError, UnsupportedError
 from laconic.pack.stream import Place, Stream
 
 BROKEN = (
-    zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError, zlib.error
+    zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError,
+    zlib.error, SyntaxError, tokenize.TokenError,
 )  # fmt: skip
-"""What `zipfile` raises when an archive is damaged, encrypted or of an unknown kind."""
+"""What `zipfile` raises when an archive is damaged, encrypted or of an unknown kind, and NumPy when
+the header of an `.npy` is no Python literal."""
 
 
 def read_npz(data: bytes) -> Stream:
@@ -75,4 +78,4 @@ def _array_in(member: str, data: bytes, origin: int) -> list[Place]:
     place = Place(name, BY_NUMPY[little].name, shape, start, end, flags)
     if not place.fits:
         raise FormatError(f"{member} has {end - start} bytes, not those of {dtype} {shape}", start)
-    return [place]
+    return [place.storable]

@@ -128,7 +128,7 @@ def _tensor(data: bytes, start: int, end: int, name: str) -> list[Place]:
         return [raw_place(name, begin, stop)]
     place = Place(name, DTYPES[dtype], tuple(dims), begin, stop)
     typed = {FLOAT_DATA: "F32", DOUBLE_DATA: "F64"}.get(number, place.dtype)
-    return [place] if place.dtype == typed and place.fits else []
+    return [place.storable] if place.dtype == typed and place.fits else []
 
 
 def _numbers(data: bytes, start: int, end: int) -> list[int]:

@@ -68,7 +68,7 @@ def _place(name: str, described: Any, origin: int, size: int) -> Place:
         raise FormatError(
             f"{name!r} has {end - start} bytes, which are not {dtype} {shape}", HEADER_START
         )
-    return place
+    return place.storable
 
 
 def _are_sizes(value: Any, count: int | None = None) -> TypeGuard[list[int]]:

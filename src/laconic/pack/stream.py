@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import prod
 
 from laconic.container.dtypes import DTYPES
+from laconic.container.shapes import is_possible
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,15 @@ class Place:
     def fits(self) -> bool:
         """Whether the bytes are as many as dtype and shape say."""
         return self.end - self.start == prod(self.shape) * DTYPES[self.dtype].size_bytes
+
+    @property
+    def storable(self) -> Place:
+        """This place, or its bytes alone where a `.lac` file cannot hold the shape.
+
+        Other formats allow more dimensions than NumPy, and any sizes beside one of 0; the shape
+        stays in the skeleton either way.
+        """
+        return self if is_possible(self.shape) else raw_place(self.name, self.start, self.end)
 
 
 @dataclass(frozen=True)

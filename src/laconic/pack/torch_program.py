@@ -96,7 +96,8 @@ def run(model: nn.Module, example: tuple[Tensor, ...]) -> list[Tensor]:
             f"the model does not run on an example input of shape {shapes}: {error}"
         ) from error
     leaves = torch.utils._pytree.tree_leaves(outputs)
-    return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+    # A parameter that is handed out as it is asks for gradients even under no_grad.
+    return [leaf.detach() for leaf in leaves if isinstance(leaf, Tensor)]
 
 
 def _two_rows(example: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
