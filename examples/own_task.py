@@ -1,7 +1,7 @@
 r"""Your own data and your own network: everything laconic needs to know, in one file.
 
     laconic compress examples/own_task.py:model --task examples/own_task.py:task \
-        --recipe deep-compression -o wine.lac
+        --recipe examples/own_task.toml -o wine.lac
 
 Run the file itself to see how good the network becomes before anything is compressed.
 """

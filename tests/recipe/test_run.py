@@ -219,7 +219,10 @@ def test_a_network_that_does_not_fit_the_task_is_refused_before_any_training(tmp
     with pytest.raises(UsageError) as caught:
         runner(tmp_path, (FIT,), model=nn.Linear(5, 3))
     message = str(caught.value)
-    assert message.startswith("the network and the task do not fit: inputs of shape [32, 16] and ")
+    assert message.startswith(
+        "the network and the task do not fit: (a tensor of shape [32, 16], a tensor of shape [32]) "
+        "gives RuntimeError: "
+    )
     assert "RuntimeError" in message
     assert ".py, line " in message
     assert list(tmp_path.iterdir()) == []

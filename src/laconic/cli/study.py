@@ -53,9 +53,13 @@ def study(
     else:
         if not short:
             studies.results_folder()  # to fail now rather than when everything is computed
+        resumed = run_dir is not None and run_dir.is_dir() and any(run_dir.iterdir())
         with show.progress_bars(quiet=json) as watcher:
             result = studies.perform(chosen, watcher, short=short, run_dir=run_dir)
-        if not short:
+        if resumed and not short:
+            # Its seconds are not those of the whole study.
+            show.errors.print("a study that went on with an earlier run is not kept")
+        elif not short:
             studies.write_result(result)
     if json:
         show.print_json([asdict(row) for row in result.rows])

@@ -41,27 +41,80 @@ def check_patterns(model: nn.Module, recipe: Recipe) -> None:
 def check_task(model: nn.Module, task: Task, fabric: Fabric) -> None:
     """Take one validation batch through network, loss and score.
 
+    The test split is left alone: it is read at the end.
+
     Raises:
-        UsageError: they do not fit together, or there is no validation batch.
+        UsageError: a member of the task is not what `Task` says, they do not fit together, or
+            there is no validation batch.
     """
-    batch = next(iter(task.batches("validation")), None)
-    if batch is None:
-        raise UsageError("the task has no validation examples; every stage is scored on them")
-    inputs, targets = fabric.to_device(batch)
+    _check_members(task)
+    batch = None
     try:
-        with placed(model, fabric.device, training=False), torch.no_grad():
-            outputs = model(inputs)
-            task.loss(outputs, targets)
-            task.score(outputs, targets)
+        batch = next(iter(task.batches("validation", seed=0)), None)
+        if batch is not None:
+            _check_batch(model, task, batch, fabric)
     except LaconicError:
         raise
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise UsageError(
-            f"the network and the task do not fit: inputs of shape {list(inputs.shape)} and "
-            f"targets of shape {list(targets.shape)} give {type(error).__name__}: {error} "
-            f"({place.filename}, line {place.lineno})"
+            f"the network and the task do not fit: {_described(batch)} gives "
+            f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
         ) from error
+    if batch is None:
+        raise UsageError("the task has no validation examples; every stage is scored on them")
+
+
+def _check_members(task: Task) -> None:
+    """Name, direction and example of a task, before anything is computed."""
+    if not isinstance(task.metric, str) or not task.metric:
+        raise UsageError(f"the task's metric is {task.metric!r}; give its name as a text")
+    if not isinstance(task.higher_is_better, bool):
+        raise UsageError(
+            f"the task's higher_is_better is {task.higher_is_better!r}; give True or False"
+        )
+    example = task.example_input
+    if not isinstance(example, Tensor):
+        raise UsageError(
+            f"the task's example_input is a {type(example).__name__}; make it a property that "
+            "gives a tensor"
+        )
+    if example.ndim == 0 or len(example) != 1:
+        raise UsageError(
+            f"the task's example_input has the shape {list(example.shape)}; it must be one input "
+            "with a batch dimension of 1 before it"
+        )
+
+
+def _check_batch(model: nn.Module, task: Task, batch: object, fabric: Fabric) -> None:
+    """Loss and score of one batch; in eval mode, so that no statistics move."""
+    if not (isinstance(batch, tuple | list) and len(batch) == 2):
+        raise UsageError(f"a batch of the task is {_described(batch)}; give (inputs, targets)")
+    if not all(isinstance(part, Tensor) for part in batch):
+        raise UsageError(f"a batch of the task is {_described(batch)}; give two tensors")
+    inputs, targets = fabric.to_device(batch)
+    with placed(model, fabric.device, training=False), torch.enable_grad():
+        outputs = model(inputs)
+        loss, scores = task.loss(outputs, targets), task.score(outputs, targets)
+    if not (isinstance(loss, Tensor) and loss.ndim == 0 and loss.requires_grad):
+        raise UsageError(
+            f"the task's loss is {_described(loss)}; give the mean of the batch as a tensor of no "
+            "dimension that depends on the outputs"
+        )
+    if not (isinstance(scores, Tensor) and scores.shape == (len(targets),)):
+        raise UsageError(
+            f"the task's score is {_described(scores)} for {len(targets)} examples; give one "
+            f"number an example, a tensor of shape [{len(targets)}]"
+        )
+
+
+def _described(value: object) -> str:
+    """Types and shapes, for messages."""
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {list(value.shape)}"
+    if isinstance(value, tuple | list):
+        return f"({', '.join(_described(part) for part in value)})"
+    return "no batch" if value is None else f"a {type(value).__name__}"
 
 
 def copied(model: nn.Module) -> nn.Module:

@@ -15,7 +15,7 @@ from torch import nn
 
 from laconic.container import LacFile, Program
 from laconic.container.atomic import write_bytes
-from laconic.errors import DataError
+from laconic.errors import DataError, StageError, UnsupportedError
 from laconic.measure import Receipt, dense_receipt
 from laconic.measure.file import measure_file
 from laconic.measure.tensors import tensor_records
@@ -138,12 +138,24 @@ class _Run:
         if done >= 0:
             self._load(done, self.model)
         elif self.fabric.is_global_zero:
-            self.packed()  # what no file can hold fails here, not after hours of training
+            self._check_packing()
         if done < 0 and self.recipe.stages[0].kind != "fit":
             self._finish(0, Stage("fit", {"epochs": 0}), 0.0)
         for number, stage in enumerate(self.recipe.stages, 1):
             if number > done:
                 self._do(number, stage)
+
+    def _check_packing(self) -> None:
+        """What no file can hold, or nothing here can run, fails now, not after the training."""
+        try:
+            self.packed()
+        except UnsupportedError as error:
+            reason = str(error).splitlines()[0]
+            raise UnsupportedError(
+                f"{reason}\nA recipe measures the network after each stage, so it must run in "
+                "laconic.runtime. From Python, represent and fit work without it, and "
+                "pack(model, path, program=False) stores the weights"
+            ) from error
 
     def _load(self, stage: int, network: nn.Module) -> None:
         """Put the network as it was after a stage into one without chains."""
@@ -171,7 +183,10 @@ class _Run:
             self.directory.partial_path(number),
             self.watcher.on_progress,
         )
-        STAGES[stage.kind](context, **stage.arguments)
+        try:
+            STAGES[stage.kind](context, **stage.arguments)
+        except StageError as error:
+            raise StageError(f"{label}: {error}") from error
         guard.check(before, self.model, label)
         self._finish(number, stage, time.perf_counter() - start)
 

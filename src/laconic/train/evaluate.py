@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -46,7 +47,7 @@ def evaluate(model: nn.Module, task: Task, split: Split, fabric: Fabric | None =
         fabric: from `make_fabric`; None makes one.
 
     Raises:
-        UsageError: the split is empty, or the scores are not one number an example.
+        UsageError: the split is empty, or the scores are not one finite number an example.
 
     Examples:
         >>> from laconic.train.array_task import ArrayTask
@@ -75,4 +76,9 @@ def evaluate(model: nn.Module, task: Task, split: Split, fabric: Fabric | None =
     score, count = total(fabric, sums).tolist()
     if count == 0:
         raise UsageError(f"the split {split!r} has no examples; there is nothing to evaluate")
+    if not math.isfinite(score):
+        raise UsageError(
+            f"the task's score on the split {split!r} is {score}: an output of the network or the "
+            "score itself is not finite"
+        )
     return float(score / count)
