@@ -34,12 +34,24 @@ def title(example):
 
 
 every_step = pytest.mark.parametrize("example", ALL, ids=title)
-every_grid = pytest.mark.parametrize("example", GRIDS, ids=title)
 
 
 def maker(example):
     name, arguments = example
     return lambda: STEPS[name](**arguments)
+
+
+def check(example, weight):
+    """The promises of a step, and of a grid; or that pruning a whole weight away is refused."""
+    name, arguments = example
+    count = weight.numel()
+    if name == "prune" and weight.any() and round(arguments["sparsity"] * count) == count:
+        with pytest.raises(UsageError, match=f"of {count} weights rounds to {count} zeros"):
+            maker(example)().fit(weight)
+        return
+    check_step(maker(example), weight)
+    if example in GRIDS:
+        check_grid(maker(example), weight)
 
 
 def gaussian(*shape, seed=0):
@@ -74,23 +86,14 @@ def test_every_entry_of_every_registry_has_an_example():
 @pytest.mark.parametrize("case", CASES)
 @every_step
 def test_a_step_keeps_its_promises(example, case):
-    check_step(maker(example), CASES[case])
-
-
-@pytest.mark.parametrize("case", CASES)
-@every_grid
-def test_a_grid_keeps_its_promises(example, case):
-    check_grid(maker(example), CASES[case])
+    check(example, CASES[case])
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("factor", [1.0, 1e-3, 1e-6], ids="times {}".format)
 @every_step
 def test_every_float_dtype_is_kept(example, dtype, factor):
-    weight = (gaussian(40, 50) * factor).to(dtype)
-    check_step(maker(example), weight)
-    if example in GRIDS:
-        check_grid(maker(example), weight)
+    check(example, (gaussian(40, 50) * factor).to(dtype))
 
 
 @every_step
@@ -100,9 +103,7 @@ def test_a_scalar_parameter_is_restricted_or_refused_by_name(example):
         with pytest.raises(UsageError, match=r"Module\.weight: axis 0 does not exist in a shape"):
             represent(holder(weight), maker(example)())
         return
-    check_step(maker(example), weight)
-    if example in GRIDS:
-        check_grid(maker(example), weight)
+    check(example, weight)
 
 
 finite = st.floats(-(2.0**120), 2.0**120, width=32)
@@ -118,10 +119,7 @@ weights = hnp.arrays(
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(array=weights)
 def test_any_finite_array_is_restricted_as_promised(example, array):
-    weight = torch.from_numpy(array.copy())
-    check_step(maker(example), weight)
-    if example in GRIDS:
-        check_grid(maker(example), weight)
+    check(example, torch.from_numpy(array.copy()))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +170,7 @@ def test_what_one_stage_gained_the_next_one_keeps(pair):
     trained = module.weight.detach()
     if isinstance(first, Prune):
         assert bool((trained[before == 0] == 0).all()), "training revived a pruned weight"
-    if isinstance(second, Grid):
+    if "bits" in second.configuration:
         assert len(trained.unique()) <= 2 ** second.configuration["bits"] * second_tables(second)
 
 

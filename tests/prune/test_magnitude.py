@@ -21,11 +21,30 @@ def pruned(weight, sparsity):
     return step(weight)
 
 
-@pytest.mark.parametrize("count", [1, 7, 100, 1001])
-@pytest.mark.parametrize("sparsity", [0.0, 0.1, 0.5, 0.915, 0.999])
+@pytest.mark.parametrize(
+    ("count", "sparsity"),
+    [
+        (count, sparsity)
+        for count in [1, 7, 100, 1001]
+        for sparsity in [0.0, 0.1, 0.5, 0.915, 0.999]
+        if round(sparsity * count) < count
+    ],
+)
 def test_the_number_of_zeros_is_exact(count, sparsity):
     result = pruned(gaussian(count), sparsity)
     assert int((result == 0).sum()) == round(sparsity * count)
+
+
+@pytest.mark.parametrize(("sparsity", "shape"), [(0.999, (8, 4)), (0.6, (1, 1)), (0.915, (1, 5))])
+def test_a_sparsity_that_rounds_to_every_weight_is_refused(sparsity, shape):
+    count = shape[0] * shape[1]
+    with pytest.raises(UsageError, match=f"{sparsity} of {count} weights rounds to {count} zeros"):
+        pruned(gaussian(*shape), sparsity)
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0), (4, 4)], ids=str)
+def test_where_nothing_is_left_to_lose_pruning_loses_nothing(shape):
+    assert pruned(torch.zeros(shape), 0.999).tolist() == torch.zeros(shape).tolist()
 
 
 def test_the_smallest_magnitudes_go_whatever_their_sign():

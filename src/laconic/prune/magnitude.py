@@ -22,7 +22,7 @@ class Prune(Step):
         sparsity: fraction of zeros, in [0, 1).
 
     Raises:
-        UsageError: `sparsity` is outside [0, 1).
+        UsageError: `sparsity` is outside [0, 1), or (in `fit`) rounds to every weight there is.
 
     Examples:
         >>> step = Prune(0.5)
@@ -43,6 +43,11 @@ class Prune(Step):
     def fit(self, weight: Tensor) -> None:
         """Choose the mask: True where the weight is kept; what is zero already is never kept."""
         zeros = round(self.sparsity * weight.numel())
+        if zeros == weight.numel() and bool(weight.any()):
+            raise UsageError(
+                f"sparsity {self.sparsity:g} of {weight.numel()} weights rounds to {zeros} zeros, "
+                "which is all of them; ask for less, or leave this layer out"
+            )
         pruned = smallest(weight.abs().float().flatten(), zeros).reshape(weight.shape)
         self.mask = ~pruned & (weight != 0)
 
