@@ -35,11 +35,8 @@ def test_the_recipes_of_the_readme_are_valid():
         parse(text, "README.md")
 
 
-def test_the_method_of_contributing_keeps_the_contract():
-    import torch
-
-    from laconic.represent import represent
-
+def binary():
+    """The class that CONTRIBUTING.md shows."""
     (body,) = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
     names = {}
     code = (
@@ -48,9 +45,48 @@ def test_the_method_of_contributing_keeps_the_contract():
     )
     lines = [line.removeprefix("   ") for line in body.splitlines()]
     exec(compile(ast.parse(code + "\n".join(lines)), "CONTRIBUTING.md", "exec"), names)
-    layer = torch.nn.Linear(4, 4)
-    represent(layer, names["Binary"]())
-    assert len(layer.weight.unique()) == 2
+    return names["Binary"]
+
+
+WEIGHTS = {
+    "positive and negative": [[0.5, -1.5], [2.0, -0.25]],
+    "zeros of both signs": [[0.0, -0.0], [0.5, -1.5]],
+    "no element": [[], []],
+    "one element": [[-2.5]],
+    "all zero": [[0.0, 0.0]],
+    "small numbers": [[1e-7, -3e-7, 2e-6]],
+    "large numbers": [[6e4, -6.1e4, 6.2e4]],
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("values", WEIGHTS.values(), ids=WEIGHTS)
+def test_the_method_of_contributing_keeps_the_contract(values, dtype, monkeypatch):
+    import torch
+
+    from laconic import quantize
+    from laconic.train import step_names
+
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "contracts"))
+    from check_grid import check_grid
+    from check_step import check_step
+
+    monkeypatch.setitem(quantize.STEPS, "binary", binary())
+    step_names.cache_clear()
+    try:
+        weight = torch.tensor(values, dtype=getattr(torch, dtype))
+        check_step(step_names()["binary"], weight)
+        check_grid(step_names()["binary"], weight)
+    finally:
+        step_names.cache_clear()
+
+
+def test_the_method_of_contributing_has_two_values():
+    import torch
+
+    step = binary()()
+    step.fit(torch.tensor([1.0, -3.0, 2.0]))
+    assert step(torch.tensor([1.0, -3.0, 2.0])).tolist() == [2.0, -2.0, 2.0]
 
 
 def test_the_figures_of_the_readme_are_the_kept_ones():

@@ -77,12 +77,12 @@ WRONG_TEXT = {
     "stages that are numbers": ("stage = [1]", "mine: write each stage as a table"),
     "a stage without kind": (
         "[[stage]]\nepochs = 1",
-        "mine, stage 1: the kind is None; there are: affine, fit, prune, share, uniform",
+        f"mine, stage 1: the kind is None; there are: {', '.join(sorted(STAGES))}",
     ),
     "a kind that is a number": ("[[stage]]\nkind = 3", "mine, stage 1: the kind is 3; there are"),
     "an unknown stage": (
         '[[stage]]\nkind = "fit"\nepochs = 1\n[[stage]]\nkind = "squash"',
-        "mine, stage 2: no stage is named 'squash'; there are: affine, fit, prune, share, uniform",
+        f"mine, stage 2: no stage is named 'squash'; there are: {', '.join(sorted(STAGES))}",
     ),
     "a seed that is a text": ('seed = "one"\n[[stage]]\nkind = "fit"\nepochs = 1', "seed is 'one'"),
     "a seed that is true": ('seed = true\n[[stage]]\nkind = "fit"\nepochs = 1', "seed is True"),

@@ -21,7 +21,7 @@ def step_names() -> dict[str, type[Step]]:
         UsageError: an installed package registers something that is no Step, or a name twice.
 
     Examples:
-        >>> sorted(step_names())[:3]
+        >>> sorted({"affine", "prune", "share"} & set(step_names()))
         ['affine', 'prune', 'share']
     """
     found = {**prune.STEPS, **share.STEPS, **quantize.STEPS}
