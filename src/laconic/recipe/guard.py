@@ -20,20 +20,23 @@ class Snapshot:
     """Restricted weight → where its chain makes it zero, whatever the latent weight is."""
     distinct: dict[str, int]
     """Weight on a grid → how many values it takes."""
+    allowed: dict[str, int]
+    """Weight on a grid → how many values its chain lets it take."""
+    grids: dict[str, list[str]]
+    """Weight on a grid → the grids, as text."""
 
 
 def snapshot(model: nn.Module) -> Snapshot:
     """Remember the values of a model and the promises of its chains."""
     values = {name: value.clone() for name, value in plain_state(model).items()}
     restricted = {name: steps for name, steps in chains(model).items() if name in values}
+    grids = {name: found for name, steps in restricted.items() if (found := _grids(steps))}
     return Snapshot(
         values,
         {name: _held_zeros(values[name], steps) for name, steps in restricted.items()},
-        {
-            name: _distinct(values[name])
-            for name, steps in restricted.items()
-            if any(isinstance(step, Grid) for step in steps)
-        },
+        {name: _distinct(values[name]) for name in grids},
+        {name: _allowed(values[name], found) for name, found in grids.items()},
+        {name: [str(grid) for grid in found] for name, found in grids.items()},
     )
 
 
@@ -47,7 +50,7 @@ def check(before: Snapshot, model: nn.Module, label: str) -> None:
 
     Raises:
         StageError: no value of the state dict changed; a weight that a chain held at zero came
-            back; or a weight left its grid.
+            back; or a weight left its grid, or has now one of more values.
     """
     after = plain_state(model)
     if after.keys() == before.values.keys() and all(
@@ -66,12 +69,47 @@ def check(before: Snapshot, model: nn.Module, label: str) -> None:
             )
     restricted = chains(model)
     for name, count in before.distinct.items():
-        on_grid = any(isinstance(step, Grid) for step in restricted.get(name, []))
-        if name in after and not on_grid and _distinct(after[name]) > count:
+        if name not in after:
+            continue
+        grids = _grids(restricted.get(name, []))
+        if grids:
+            _check_grids(before, name, grids, after[name], label)
+        elif _distinct(after[name]) > count:
             raise StageError(
                 f"{label} undid an earlier stage: {name} took {count} values, now "
                 f"{_distinct(after[name])} and no grid holds it"
             )
+
+
+def _check_grids(before: Snapshot, name: str, grids: list[Grid], value: Tensor, label: str) -> None:
+    """Refuse a finer grid in a coarser one's place; a grid that stayed may train as it likes."""
+    present = [str(grid) for grid in grids]
+    if all(grid in present for grid in before.grids[name]):
+        return
+    allowed = _allowed(value, grids)
+    if allowed > before.allowed[name]:
+        raise StageError(
+            f"{label} undid an earlier stage: {', '.join(before.grids[name])} let {name} take "
+            f"{before.allowed[name]} values, now {', '.join(present)} lets it take {allowed}; "
+            "ask for as few or fewer, or leave this layer out"
+        )
+
+
+def _grids(steps: list[Step]) -> list[Grid]:
+    return [step for step in steps if isinstance(step, Grid)]
+
+
+def _allowed(value: Tensor, grids: list[Grid]) -> int:
+    """How many values a chain leaves a weight: as many as the smallest of its grids has.
+
+    A grid of `bits` has ``2^bits`` for each of its scales; one that states none, what it takes.
+    """
+    return min(
+        2 ** grid.configuration["bits"] * grid.tables().get("scale", torch.ones(1)).numel()
+        if "bits" in grid.configuration
+        else _distinct(value)
+        for grid in grids
+    )
 
 
 def _held_zeros(value: Tensor, steps: list[Step]) -> Tensor:
