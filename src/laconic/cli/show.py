@@ -115,7 +115,8 @@ def comparison(measurements: Sequence[tuple[str, Measurement]], title: str) -> T
         row = [metric_text(m, split) for m in several]
         difference = several[-1].metric.get(split, 0.0) - several[0].metric.get(split, 0.0)
         factor = [f"{difference:+.2f}"] if factors and "–" not in row else [""] * factors
-        table.add_row(f"{several[0].metric_name}, {split}", *row, *factor)
+        # As Text: a metric may be called anything, "[bold]" too.
+        table.add_row(Text(f"{several[0].metric_name}, {split}"), *row, *factor)
     return table
 
 
@@ -137,7 +138,7 @@ def stages_table(receipts: list[Receipt]) -> Table:
     table.add_column("", justify="right")
     table.add_column("stage", overflow="fold")
     for name in ("bytes", "ratio", "non-zeros", f"{receipts[0].metric_name} (validation)", "s"):
-        table.add_column(name, justify="right")
+        table.add_column(Text(name), justify="right")
     for receipt in receipts:
         arguments = "".join(
             f" {key}={_argument(value)}" for key, value in receipt.arguments.items()
@@ -167,7 +168,7 @@ def tensors_table(records: list[TensorRecord]) -> Table:
     table.add_column("tensor", overflow="fold")
     table.add_column("shape", overflow="fold")
     for name in ("values", "zeros", "bytes", "bits"):
-        table.add_column(name, justify="right")
+        table.add_column(Text(name), justify="right")
     table.add_column("steps: coder", overflow="fold")
     for record in records:
         count = max(1, record.parameters)
