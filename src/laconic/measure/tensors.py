@@ -12,6 +12,8 @@ from laconic.errors import FormatError
 from laconic.measure.receipts import SAME_AS, TensorRecord
 
 BINS = 64
+SMALLEST_RANGE = 1e-12
+"""Of values up to 1: below it float64 has no room for the edges of the bins."""
 FLOATS = frozenset(name for name in DTYPES if name.startswith(("F", "BF")))
 STATISTICS = {"BatchNormalization": (3, 4)}
 """Operator → places of inputs that are running statistics, not parameters."""
@@ -92,12 +94,18 @@ def _histogram(values: NDArray[Any]) -> tuple[list[float], list[int]]:
     """Edges and counts of the non-zero finite values; empty where there are none."""
     if values.dtype.kind != "f":
         return [], []
-    flat = values.ravel().astype(np.float64)
-    flat = flat[np.isfinite(flat) & (flat != 0)]
+    # Before any arithmetic: NumPy warns of a signalling NaN when it is converted.
+    flat = values[np.isfinite(values)].astype(np.float64)
+    flat = flat[flat != 0]
     if not flat.size:
         return [], []
+    # At most 1 in size: the range of the largest float64 values would overflow.
+    exponent = int(np.frexp(np.abs(flat).max())[1])
+    flat = np.ldexp(flat, -exponent)
     low, high = float(flat.min()), float(flat.max())
-    if not high - low > 1e-30 * max(abs(low), abs(high)):
+    if not high - low > SMALLEST_RANGE:
         low, high = low - 0.5 * abs(low), high + 0.5 * abs(high)
-    counts, edges = np.histogram(flat, BINS, (low, high))
+    counts, scaled = np.histogram(flat, BINS, (low, high))
+    with np.errstate(over="ignore", under="ignore"):
+        edges = np.nan_to_num(np.ldexp(scaled, exponent))  # infinity becomes the largest float
     return [float(f"{edge:.6g}") for edge in edges], counts.tolist()
