@@ -144,6 +144,23 @@ def test_run_needs_an_npz_for_several_inputs_and_for_several_outputs(laconic, fi
     assert "need an .npz, not" in ended.err
 
 
+@pytest.mark.parametrize("name", ["y.txt", "y", "y.npy.gz"])
+def test_run_writes_no_arrays_into_a_file_of_another_suffix(laconic, files, tmp_path, name):
+    # The input is not read either: it is no array.
+    ended = laconic("run", files / "tiny.lac", files / "tiny.lac", tmp_path / name)
+    assert (ended.code, ended.out) == (2, "")
+    assert f"{name}: give a file to write that ends in .npy or .npz" in ended.err
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["e.foo", "e", "e.lac"])
+def test_export_writes_no_onnx_into_a_file_of_another_suffix(laconic, files, tmp_path, name):
+    ended = laconic("export", files / "weights.lac", "--onnx", tmp_path / name)
+    assert (ended.code, ended.out) == (2, "")
+    assert f"{name}: give a file to write that ends in .onnx" in ended.err
+    assert not (tmp_path / name).exists()
+
+
 def damaged_npz(path: Path) -> None:
     np.savez_compressed(path, input=np.arange(1000.0))
     data = bytearray(path.read_bytes())

@@ -44,8 +44,15 @@ def export(
     """Write an ordinary ONNX file that ONNX Runtime opens and that gives the same outputs."""
     from laconic.pack.export import export_onnx
 
+    _check_suffix(onnx, ".onnx")
     export_onnx(source, onnx)
     _sizes(source, onnx, source.stat().st_size, onnx.stat().st_size, json)
+
+
+def _check_suffix(target: Path, *possible: str) -> None:
+    """UsageError, before anything is computed, unless the file's name says what will be in it."""
+    if target.suffix not in possible:
+        raise UsageError(f"{target}: give a file to write that ends in {' or '.join(possible)}")
 
 
 def _sizes(source: Path, target: Path, before: int, after: int, json: bool) -> None:
@@ -118,6 +125,7 @@ def run(
     from laconic import runtime
     from laconic.container.atomic import write_bytes
 
+    _check_suffix(output, ".npy", ".npz")
     session = runtime.load(source)
     if output.suffix != ".npz" and len(session.outputs) != 1:
         names = ", ".join(session.output_names)
