@@ -60,6 +60,17 @@ def test_no_code_is_longer_than_twenty_bits_with_counts_that_double(size: int) -
     assert sum(2 ** (20 - length) for length in lengths) == 2**20
 
 
+def test_counts_are_halved_rounding_up_where_a_code_would_be_too_long() -> None:
+    """Fibonacci's numbers would take 24 bits; halved once they take 13 (spec/coders.md)."""
+    counts = [
+        1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597, 2584, 4181, 6765,
+        10946, 17711, 28657, 46368, 75025,
+    ]  # fmt: skip
+    assert huffman_lengths(counts) == [
+        13, 13, 12, 12, 12, 11, 11, 10, 10, 9, 9, 8, 8, 7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2,
+    ]  # fmt: skip
+
+
 def test_65536_symbols_are_held_and_one_more_is_not() -> None:
     codes = np.arange(65536, dtype=np.int32)
     data = HUFFMAN.encode(codes)

@@ -113,6 +113,8 @@ def test_the_forgy_start_draws_values_and_always_the_same():
     assert np.array_equal(drawn, STARTS["forgy"](ordered, 10))
     assert set(drawn.tolist()) <= set(ordered.tolist())
     assert len(set(drawn.tolist())) == 10
+    # Drawn, not spaced: the gaps between the ten differ.
+    assert len(set(np.diff(drawn).tolist())) > 3
 
 
 @pytest.mark.parametrize(
