@@ -1,5 +1,7 @@
 """ONNX files that ONNX Runtime opens and that compute what the network computes."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -7,8 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from laconic.errors import MismatchError
+from laconic.container import pack_bytes
+from laconic.container import program as program_section
+from laconic.errors import FormatError, MismatchError
 from laconic.pack import export_onnx, pack
+from laconic.pack.torch_program import capture
 from laconic.prune import Prune
 from laconic.quantize import Uniform
 from laconic.represent import represent
@@ -89,5 +94,20 @@ def test_bfloat16_weights_are_kept(tmp_path):
 def test_weights_alone_are_no_network(tmp_path):
     pack(nn.Linear(2, 2), tmp_path / "x.lac", program=False)
     with pytest.raises(MismatchError, match="no program, so there is no network to export"):
+        export_onnx(tmp_path / "x.lac", tmp_path / "x.onnx")
+    assert not (tmp_path / "x.onnx").exists()
+
+
+def test_a_program_that_is_no_valid_onnx_is_refused_and_leaves_no_output(tmp_path):
+    class Positive(nn.Module):
+        def forward(self, x):
+            return torch.relu(x)
+
+    program = capture(Positive(), torch.zeros(1, 3))
+    (node,) = program.nodes
+    twice = replace(program, nodes=[replace(node, inputs=(*node.inputs, *node.inputs))])
+    section = program_section.encode(twice, [])
+    (tmp_path / "x.lac").write_bytes(pack_bytes([], {"program": section}))
+    with pytest.raises(FormatError, match="the program is not valid ONNX: "):
         export_onnx(tmp_path / "x.lac", tmp_path / "x.onnx")
     assert not (tmp_path / "x.onnx").exists()
