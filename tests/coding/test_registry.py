@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 
 from laconic import coding
 from laconic.coding import CODERS, Coder, IntArray, Reader
-from laconic.errors import FormatError, UsageError
+from laconic.errors import CodingError, FormatError, UsageError
 
 
 class Nothing(Coder):
@@ -23,7 +23,7 @@ class Nothing(Coder):
 
     def encode(self, codes: IntArray) -> bytes:
         if codes.any():
-            raise coding.CodingError("only zeros")
+            raise CodingError("only zeros")
         return b""
 
     def decode(self, reader: Reader, shape: tuple[int, ...], dtype: DTypeLike) -> IntArray:

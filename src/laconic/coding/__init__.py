@@ -25,11 +25,12 @@ from laconic.coding.entropy import entropy_bits
 from laconic.coding.fixed import Fixed
 from laconic.coding.gap import Gap
 from laconic.coding.huffman import Huffman
+from laconic.coding.inner import fewest
 from laconic.coding.integers import patterns
 from laconic.coding.planes import Planes
 from laconic.coding.raw import Raw
 from laconic.coding.reader import Reader
-from laconic.errors import CodingError, UsageError
+from laconic.errors import UsageError
 
 __all__ = [
     "CODERS",
@@ -120,18 +121,10 @@ def smallest(codes: IntArray) -> bytes:
     """
     bits = 8 * patterns(codes).dtype.itemsize
     zeros = codes.size - int(np.count_nonzero(codes))
-    best = b""
-    for name, coder in registered().items():
-        # A bit for each item must be won back from the zeros.
-        if name in _SPARSE and zeros * bits <= codes.size:
-            continue
-        try:
-            body = coder.encode(codes)
-        except CodingError:
-            continue  # raw holds every array
-        if not best or len(body) + 1 < len(best):
-            best = bytes([coder.number]) + body
-    return best
+    # A bit for each item must be won back from the zeros.
+    skipped = _SPARSE if zeros * bits <= codes.size else ()
+    coders = (coder for name, coder in registered().items() if name not in skipped)
+    return fewest(coders, codes)  # raw holds every array
 
 
 def _coder_at(reader: Reader) -> Coder:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from numpy.typing import DTypeLike
 
 from laconic.coding.coder import Coder, IntArray
@@ -16,12 +18,20 @@ INNER: tuple[Coder, ...] = (Fixed(), Huffman(), Planes())
 
 def encode_inner(codes: IntArray) -> bytes:
     """The number of the coder and its bytes, whichever is smallest; the first of equals."""
+    return fewest(INNER, codes)  # fixed holds every array
+
+
+def fewest(coders: Iterable[Coder], codes: IntArray) -> bytes:
+    """The number and the bytes of the coder that makes the fewest; the first of equals.
+
+    Coders that cannot hold `codes` are passed over; one of `coders` must hold every array.
+    """
     best = b""
-    for coder in INNER:
+    for coder in coders:
         try:
             body = coder.encode(codes)
         except CodingError:
-            continue  # fixed holds every array
+            continue
         if not best or len(body) + 1 < len(best):
             best = bytes([coder.number]) + body
     return best
