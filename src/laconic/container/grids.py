@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,7 +39,7 @@ class StoredTensor:
     @property
     def bits(self) -> Bits:
         """The values' bits, as unsigned integers of the tensor's shape."""
-        return GRIDS[self.grid].values(self)
+        return GRIDS[self.grid].values(self.codes, self.tables, self.dtype, self.shape)
 
     @cached_property
     def payload(self) -> bytes:
@@ -67,16 +68,31 @@ class FileGrid(ABC):
         """The tables again; FormatError when they are malformed."""
 
     @abstractmethod
-    def code_dtype(self, dtype: str) -> np.dtype[Any]:
-        """The integers' dtype in memory."""
+    def code_dtype(self, dtype: str, tables: Tables) -> np.dtype[Any]:
+        """The integers' dtype in memory and for the coder."""
 
     @abstractmethod
     def check(self, reader: Reader, codes: NDArray[Any], tables: Tables) -> None:
         """FormatError when a code has no value."""
 
     @abstractmethod
-    def values(self, tensor: StoredTensor) -> Bits:
-        """The bits of the values that the codes stand for."""
+    def values(
+        self,
+        codes: NDArray[Any],
+        tables: Tables,
+        dtype: str,
+        shape: tuple[int, ...],
+        start: int = 0,
+    ) -> Bits:
+        """The bits of the values that `codes` stand for, in the shape of `codes`.
+
+        Args:
+            codes: a run of the codes of a tensor of `shape`, in C order; all of them by default.
+            tables: the tensor's.
+            dtype: the tensor's.
+            shape: of the whole tensor.
+            start: place of the first of `codes` in the flat tensor.
+        """
 
 
 class Plain(FileGrid):
@@ -91,14 +107,21 @@ class Plain(FileGrid):
     def read_tables(self, reader: Reader, dtype: str, shape: tuple[int, ...]) -> Tables:
         return {}
 
-    def code_dtype(self, dtype: str) -> np.dtype[Any]:
+    def code_dtype(self, dtype: str, tables: Tables) -> np.dtype[Any]:
         return DTYPES[dtype].bits
 
     def check(self, reader: Reader, codes: NDArray[Any], tables: Tables) -> None:
         pass
 
-    def values(self, tensor: StoredTensor) -> Bits:
-        return tensor.codes
+    def values(
+        self,
+        codes: NDArray[Any],
+        tables: Tables,
+        dtype: str,
+        shape: tuple[int, ...],
+        start: int = 0,
+    ) -> Bits:
+        return codes
 
 
 class Codebook(FileGrid):
@@ -122,16 +145,23 @@ class Codebook(FileGrid):
         entries = np.frombuffer(data, width.bits)
         return {"below": entries[:below], "above": entries[below:]}
 
-    def code_dtype(self, dtype: str) -> np.dtype[Any]:
+    def code_dtype(self, dtype: str, tables: Tables) -> np.dtype[Any]:
         return SCALAR_CODES
 
     def check(self, reader: Reader, codes: NDArray[Any], tables: Tables) -> None:
         _check_range(reader, codes, -len(tables["below"]), len(tables["above"]))
 
-    def values(self, tensor: StoredTensor) -> Bits:
-        below, above = tensor.tables["below"], tensor.tables["above"]
+    def values(
+        self,
+        codes: NDArray[Any],
+        tables: Tables,
+        dtype: str,
+        shape: tuple[int, ...],
+        start: int = 0,
+    ) -> Bits:
+        below, above = tables["below"], tables["above"]
         entries = np.concatenate([below, np.zeros(1, below.dtype), above])
-        return np.asarray(entries[tensor.codes + len(below)])
+        return np.asarray(entries[codes + len(below)])
 
 
 class Uniform(FileGrid):
@@ -159,20 +189,27 @@ class Uniform(FileGrid):
             raise Reader(b"", start).error("a scale is not a positive finite number")
         return {"scale": scale, "axis": np.asarray(axis)}
 
-    def code_dtype(self, dtype: str) -> np.dtype[Any]:
+    def code_dtype(self, dtype: str, tables: Tables) -> np.dtype[Any]:
         return SCALAR_CODES
 
     def check(self, reader: Reader, codes: NDArray[Any], tables: Tables) -> None:
         _check_range(reader, codes, -MAX_UNIFORM_CODE, MAX_UNIFORM_CODE)
 
-    def values(self, tensor: StoredTensor) -> Bits:
-        axis, scale = int(tensor.tables["axis"]), tensor.tables["scale"]
+    def values(
+        self,
+        codes: NDArray[Any],
+        tables: Tables,
+        dtype: str,
+        shape: tuple[int, ...],
+        start: int = 0,
+    ) -> Bits:
+        axis, scale = int(tables["axis"]), tables["scale"].reshape(-1)
         if axis >= 0:
-            scale = scale.reshape([-1 if i == axis else 1 for i in range(len(tensor.shape))])
-        else:
-            scale = scale.reshape(())
+            inner = prod(shape[axis + 1 :])
+            channel = np.arange(start, start + codes.size) // max(1, inner) % max(1, shape[axis])
+            scale = scale[channel.reshape(codes.shape)]
         with np.errstate(over="ignore"):  # a hostile scale gives infinity, not a warning
-            return to_bits(tensor.codes.astype(np.float32) * scale)
+            return to_bits(codes.astype(np.float32) * scale).reshape(codes.shape)
 
 
 GRIDS: dict[str, FileGrid] = {grid.name: grid for grid in (Plain(), Codebook(), Uniform())}
@@ -265,6 +302,6 @@ def read_payload(
 ) -> StoredTensor:
     """The tensor again, from the bytes after its grid number; FormatError when they are damaged."""
     tables = grid.read_tables(reader, dtype, shape)
-    codes = coding.decode(reader, shape, grid.code_dtype(dtype))
+    codes = coding.decode(reader, shape, grid.code_dtype(dtype, tables))
     grid.check(reader, codes, tables)
     return StoredTensor(name, dtype, shape, grid.name, codes, tables)
