@@ -9,6 +9,7 @@
 #include "coding/histogram.h"
 #include "coding/huffman.h"
 #include "coding/planes.h"
+#include "coding/rans.h"
 #include "coding/sparse.h"
 
 namespace nb = nanobind;
@@ -99,6 +100,24 @@ void plane_join(const In<std::uint8_t>& plane, int index, const Out<T>& items) {
   coding::plane_join(plane.data(), index, items.data(), items.size());
 }
 
+template <typename T>
+std::int64_t rans_encode(const In<T>& values, const In<T>& symbols,
+                         const In<std::uint16_t>& frequencies, int precision, std::size_t lanes,
+                         const Out<std::uint8_t>& out) {
+  same_size(symbols, frequencies, "symbols and frequencies differ in size");
+  return coding::rans_encode(values.data(), values.size(), symbols.data(), frequencies.data(),
+                             symbols.size(), precision, lanes, out.data(), out.size());
+}
+
+template <typename T>
+std::int64_t rans_decode(const In<std::uint8_t>& data, const In<T>& symbols,
+                         const In<std::uint16_t>& frequencies, int precision, std::size_t lanes,
+                         const Out<T>& out) {
+  same_size(symbols, frequencies, "symbols and frequencies differ in size");
+  return coding::rans_decode(data.data(), data.size(), symbols.data(), frequencies.data(),
+                             symbols.size(), precision, lanes, out.data(), out.size());
+}
+
 // noconvert: an array of another type or layout is a TypeError, never a silent copy.
 template <typename T>
 void bind_for(nb::module_& module) {
@@ -124,6 +143,12 @@ void bind_for(nb::module_& module) {
              "plane"_a.noconvert(), Unlocked());
   module.def("plane_join", &plane_join<T>, "plane"_a.noconvert(), "index"_a,
              "items"_a.noconvert(), Unlocked());
+  module.def("rans_encode", &rans_encode<T>, "values"_a.noconvert(), "symbols"_a.noconvert(),
+             "frequencies"_a.noconvert(), "precision"_a, "lanes"_a, "out"_a.noconvert(),
+             Unlocked());
+  module.def("rans_decode", &rans_decode<T>, "data"_a.noconvert(), "symbols"_a.noconvert(),
+             "frequencies"_a.noconvert(), "precision"_a, "lanes"_a, "out"_a.noconvert(),
+             Unlocked());
 }
 
 }  // namespace

@@ -19,3 +19,19 @@ def bitmap_split(dense: _Bits, bits: _Bytes, values: _Bits) -> None: ...
 def bitmap_join(bits: _Bytes, values: _Bits, dense: _Bits) -> int: ...
 def plane_split(items: _Bits, index: int, plane: _Bytes) -> None: ...
 def plane_join(plane: _Bytes, index: int, items: _Bits) -> None: ...
+def rans_encode(
+    values: _Bits,
+    symbols: _Bits,
+    frequencies: NDArray[np.uint16],
+    precision: int,
+    lanes: int,
+    out: _Bytes,
+) -> int: ...
+def rans_decode(
+    data: _Bytes,
+    symbols: _Bits,
+    frequencies: NDArray[np.uint16],
+    precision: int,
+    lanes: int,
+    out: _Bits,
+) -> int: ...

@@ -11,10 +11,10 @@ from numpy.typing import DTypeLike
 from laconic.coding import kernels
 from laconic.coding.code_lengths import huffman_lengths
 from laconic.coding.coder import Coder, IntArray
-from laconic.coding.huffman import distinct
 from laconic.coding.inner import decode_inner, encode_inner
 from laconic.coding.integers import Counts, blank, flat, ordered, patterns
 from laconic.coding.reader import Reader, varint
+from laconic.coding.symbols import distinct
 from laconic.errors import CodingError
 
 WIDEST = 16

@@ -34,6 +34,24 @@ class Kernels(Protocol):
     def bitmap_join(self, bits: Bytes, values: Bits, dense: Bits) -> int: ...
     def plane_split(self, items: Bits, index: int, plane: Bytes) -> None: ...
     def plane_join(self, plane: Bytes, index: int, items: Bits) -> None: ...
+    def rans_encode(
+        self,
+        values: Bits,
+        symbols: Bits,
+        frequencies: NDArray[np.uint16],
+        precision: int,
+        lanes: int,
+        out: Bytes,
+    ) -> int: ...
+    def rans_decode(
+        self,
+        data: Bytes,
+        symbols: Bits,
+        frequencies: NDArray[np.uint16],
+        precision: int,
+        lanes: int,
+        out: Bits,
+    ) -> int: ...
 
 
 def _choose() -> tuple[Kernels, str]:

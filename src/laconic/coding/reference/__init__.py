@@ -19,6 +19,7 @@ from laconic.coding.reference.huffman import (
     huffman_encode,
 )
 from laconic.coding.reference.planes import plane_join, plane_split
+from laconic.coding.reference.rans import rans_decode, rans_encode
 from laconic.coding.reference.sparse import bitmap_join, bitmap_split, gap_join, gap_split
 
 __all__ = [
@@ -37,5 +38,7 @@ __all__ = [
     "pack_bits",
     "plane_join",
     "plane_split",
+    "rans_decode",
+    "rans_encode",
     "unpack_bits",
 ]
