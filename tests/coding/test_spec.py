@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,15 @@ class Stranger:
         return [number >> (i * width) & ((1 << width) - 1) for i in range(count)]
 
     def array(self, count: int, size: int) -> list[int]:
-        decoders = [self.raw, self.fixed, self.huffman, self.gap, self.bitmap, self.planes]
+        decoders = {
+            0: self.raw,
+            1: self.fixed,
+            2: self.huffman,
+            3: self.gap,
+            4: self.bitmap,
+            5: self.planes,
+            8: self.blocks,
+        }
         decode = decoders[self.u8()]
         items = decode(count, size) if count else []
         assert not self.data
@@ -110,6 +119,20 @@ class Stranger:
             else:
                 plane = self.take(count)
             items = [item + (byte << 8 * index) for item, byte in zip(items, plane, strict=True)]
+        return items
+
+    def blocks(self, count: int, size: int) -> list[int]:
+        """Of a vector; every case here is one block in any shape."""
+        block = 2 ** self.u8()
+        counts = [min(block, count - start) for start in range(0, count, block)]
+        table = [
+            (int.from_bytes(bytes(self.take(4)), "little"), bytes(self.take(4))) for _ in counts
+        ]
+        items = []
+        for number, (length, checksum) in zip(counts, table, strict=True):
+            data = bytes(self.take(length))
+            assert zlib.crc32(data).to_bytes(4, "little") == checksum
+            items += Stranger(data).array(number, size)
         return items
 
 

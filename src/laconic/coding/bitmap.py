@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from laconic.coding import kernels
-from laconic.coding.coder import Coder, IntArray
+from laconic.coding.coder import IntArray, Parted, Speed
 from laconic.coding.inner import decode_inner, encode_inner
 from laconic.coding.integers import blank, check_status, flat, octets, patterns
 from laconic.coding.reader import Reader
 
 
-class Bitmap(Coder):
+class Bitmap(Parted):
     """The bits, low ones first, then the non-zeros by an inner coder (spec/coders.md, `bitmap`).
 
     Examples:
@@ -25,6 +25,7 @@ class Bitmap(Coder):
 
     name: ClassVar[str] = "bitmap"
     number: ClassVar[int] = 4
+    decode_speed: ClassVar[Speed] = Speed.MEDIUM
 
     def encode(self, codes: IntArray) -> bytes:
         items = patterns(codes)
@@ -33,7 +34,8 @@ class Bitmap(Coder):
         bits = np.empty((items.size + 7) // 8, np.uint8)
         values = np.empty(np.count_nonzero(items), items.dtype)
         kernels.active.bitmap_split(items, bits, values)
-        return bits.tobytes() + encode_inner(values.view(codes.dtype.newbyteorder("=")))
+        nonzeros = values.view(codes.dtype.newbyteorder("="))
+        return bits.tobytes() + encode_inner(nonzeros, self.slowest)
 
     def decode(self, reader: Reader, shape: tuple[int, ...], dtype: DTypeLike) -> IntArray:
         count = math.prod(shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from enum import IntEnum
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,20 @@ from numpy.typing import DTypeLike, NDArray
 from laconic.coding.reader import Reader
 
 IntArray = NDArray[np.integer[Any]]
+
+
+class Speed(IntEnum):
+    """How fast a coder decodes on one thread of a 2020s core (benchmarks/coding.py measures it).
+
+    Arrays of a million uint8 codes, in codes a second.
+    """
+
+    SLOW = 0
+    """Fewer than 100 million."""
+    MEDIUM = 1
+    """From 100 million."""
+    FAST = 2
+    """From 300 million."""
 
 
 class Coder(ABC):
@@ -29,6 +44,12 @@ class Coder(ABC):
     """What `laconic inspect` prints."""
     number: ClassVar[int]
     """The byte that names this coder in a file; never used twice (spec/format.md)."""
+    decode_speed: ClassVar[Speed] = Speed.SLOW
+    """With parts as fast; presets choose by it (`laconic.coding.presets`)."""
+
+    def with_parts(self, slowest: Speed) -> Coder:
+        """This coder, with no part by a coder that decodes slower; itself where it has no parts."""
+        return self
 
     @abstractmethod
     def encode(self, codes: IntArray) -> bytes:
@@ -46,3 +67,17 @@ class Coder(ABC):
             FormatError: the bytes are not what `encode` writes, end early, or hold a value
                 outside `dtype`. Never allocates from a number that was not checked.
         """
+
+
+class Parted(Coder):
+    """A coder with parts by other coders (`laconic.coding.inner`).
+
+    Args:
+        slowest: the coders of its parts decode at least as fast.
+    """
+
+    def __init__(self, slowest: Speed = Speed.SLOW) -> None:
+        self.slowest = slowest
+
+    def with_parts(self, slowest: Speed) -> Coder:
+        return type(self)(slowest)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from laconic.coding import kernels
-from laconic.coding.coder import Coder, IntArray
+from laconic.coding.coder import Coder, IntArray, Speed
 from laconic.coding.integers import (
     blank,
     check_status,
@@ -38,6 +38,7 @@ class Fixed(Coder):
 
     name: ClassVar[str] = "fixed"
     number: ClassVar[int] = 1
+    decode_speed: ClassVar[Speed] = Speed.FAST
 
     def encode(self, codes: IntArray) -> bytes:
         items = patterns(codes)

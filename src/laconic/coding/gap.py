@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from laconic.coding import kernels
 from laconic.coding.code_lengths import huffman_lengths
-from laconic.coding.coder import Coder, IntArray
+from laconic.coding.coder import IntArray, Parted, Speed
 from laconic.coding.inner import decode_inner, encode_inner
 from laconic.coding.integers import Counts, blank, flat, ordered, patterns
 from laconic.coding.reader import Reader, varint
@@ -21,7 +21,7 @@ WIDEST = 16
 _MOST_COSTED = 4096  # distinct values above which Huffman's sizes are too slow to try sixteen times
 
 
-class Gap(Coder):
+class Gap(Parted):
     """Zeros before each non-zero, in `width` bits, and the non-zeros (arXiv:1510.00149, section 3).
 
     Runs go through the whole array in C order, not row by row. A run that does not fit is bridged
@@ -39,6 +39,7 @@ class Gap(Coder):
 
     name: ClassVar[str] = "gap"
     number: ClassVar[int] = 3
+    decode_speed: ClassVar[Speed] = Speed.FAST
 
     def encode(self, codes: IntArray) -> bytes:
         items = patterns(codes)
@@ -53,9 +54,9 @@ class Gap(Coder):
         entries = int(np.dot((runs >> width) + 1, times))
         gaps, values = np.empty(entries, np.uint16), np.empty(entries, items.dtype)
         kernels.active.gap_split(items, width, gaps, values)
-        gap_part = encode_inner(gaps)
+        gap_part = encode_inner(gaps, self.slowest)
         head = varint(entries) + bytes([width]) + varint(len(gap_part))
-        return head + gap_part + encode_inner(values.view(dtype))
+        return head + gap_part + encode_inner(values.view(dtype), self.slowest)
 
     def decode(self, reader: Reader, shape: tuple[int, ...], dtype: DTypeLike) -> IntArray:
         count = math.prod(shape)

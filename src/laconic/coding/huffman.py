@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from laconic.coding import kernels
 from laconic.coding.code_lengths import LONGEST, huffman_lengths
-from laconic.coding.coder import Coder, IntArray
+from laconic.coding.coder import Coder, IntArray, Speed
 from laconic.coding.integers import blank, check_status, flat, octets, ordered
 from laconic.coding.reader import Reader
 from laconic.coding.reference import Bits, Bytes
@@ -36,6 +36,7 @@ class Huffman(Coder):
 
     name: ClassVar[str] = "huffman"
     number: ClassVar[int] = 2
+    decode_speed: ClassVar[Speed] = Speed.FAST
 
     def encode(self, codes: IntArray) -> bytes:
         return plan(codes).encode() if codes.size else b""

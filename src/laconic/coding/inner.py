@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from numpy.typing import DTypeLike
 
-from laconic.coding.coder import Coder, IntArray
+from laconic.coding.coder import Coder, IntArray, Speed
 from laconic.coding.fixed import Fixed
 from laconic.coding.huffman import Huffman
 from laconic.coding.planes import Planes
@@ -16,9 +16,14 @@ from laconic.errors import CodingError
 INNER: tuple[Coder, ...] = (Fixed(), Huffman(), Planes())
 
 
-def encode_inner(codes: IntArray) -> bytes:
-    """The number of the coder and its bytes, whichever is smallest; the first of equals."""
-    return fewest(INNER, codes)  # fixed holds every array
+def encode_inner(codes: IntArray, slowest: Speed = Speed.SLOW) -> bytes:
+    """The number of the coder and its bytes, whichever is smallest; the first of equals.
+
+    Args:
+        codes: the part.
+        slowest: only coders that decode at least as fast; fixed, which holds every array, does.
+    """
+    return fewest((coder for coder in INNER if coder.decode_speed >= slowest), codes)
 
 
 def fewest(coders: Iterable[Coder], codes: IntArray) -> bytes:

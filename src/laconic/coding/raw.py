@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from laconic.coding.coder import Coder, IntArray
+from laconic.coding.blocks import BLOCK_BITS, Run, geometry
+from laconic.coding.coder import Coder, IntArray, Speed
 from laconic.coding.integers import blank, flat, patterns
 from laconic.coding.reader import Reader
 
@@ -23,16 +26,39 @@ class Raw(Coder):
 
     name: ClassVar[str] = "raw"
     number: ClassVar[int] = 0
+    decode_speed: ClassVar[Speed] = Speed.FAST
 
     def encode(self, codes: IntArray) -> bytes:
         items = patterns(codes)
         return items.astype(items.dtype.newbyteorder("<"), copy=False).tobytes()
 
     def decode(self, reader: Reader, shape: tuple[int, ...], dtype: DTypeLike) -> IntArray:
-        size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-        if reader.remaining != size_bytes:
-            raise reader.error(f"raw items take {size_bytes} bytes, {reader.remaining} are there")
+        _check_size(reader, shape, dtype)
         out = blank(shape, dtype, reader)
         items = flat(out)
         items[...] = np.frombuffer(reader.rest(), items.dtype.newbyteorder("<"))
         return out
+
+    def runs(self, reader: Reader, shape: tuple[int, ...], dtype: DTypeLike) -> Iterator[Run]:
+        """The items cut as `blocks` cuts them; `reader` stands at its end.
+
+        Raises:
+            FormatError: at once, when there are not as many bytes as `shape` takes.
+        """
+        _check_size(reader, shape, dtype)
+        offset = reader.offset
+        return self._runs(Reader(reader.rest(), offset), shape, np.dtype(dtype))
+
+    def _runs(self, reader: Reader, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[Run]:
+        if math.prod(shape) == 0:
+            return
+        for start, part in geometry(shape, BLOCK_BITS).places():
+            offset = reader.offset
+            items = Reader(reader.take(math.prod(part) * dtype.itemsize), offset)
+            yield Run(start, part, partial(self.decode, items, part, dtype))
+
+
+def _check_size(reader: Reader, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+    size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    if reader.remaining != size_bytes:
+        raise reader.error(f"raw items take {size_bytes} bytes, {reader.remaining} are there")

@@ -1,0 +1,70 @@
+"""Which coder an array gets: the fewest bytes of those that decode fast enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from laconic.coding.coder import Coder, IntArray, Speed
+from laconic.coding.inner import fewest
+from laconic.coding.integers import ordered, patterns
+from laconic.coding.symbols import distinct
+from laconic.errors import CodingError, UsageError
+
+PRESETS = {"smallest": Speed.SLOW, "balanced": Speed.MEDIUM, "fastest": Speed.FAST}
+"""Preset → the slowest coder that it uses, for parts too."""
+SMALL = 4096
+"""Arrays of up to so many items are tried with every coder: that costs next to nothing."""
+NARROW = 256
+MOST_SYMBOLS = 2**16
+
+
+def slowest(preset: str) -> Speed:
+    """The slowest coder of a preset.
+
+    Raises:
+        UsageError: there is no such preset.
+    """
+    if preset not in PRESETS:
+        raise UsageError(f"no coding is called {preset!r}; there are: {', '.join(PRESETS)}")
+    return PRESETS[preset]
+
+
+def one_piece(coders: Iterable[Coder], codes: IntArray, preset: str) -> bytes:
+    """The fewest bytes that a preset makes of `codes` without blocks; the lowest number of equals.
+
+    Args:
+        coders: in the order of their numbers; `raw`, which holds every array, is among them.
+        codes: at most a block of them.
+        preset: a key of `PRESETS`.
+    """
+    least = slowest(preset)
+    allowed = [coder.with_parts(least) for coder in coders if coder.decode_speed >= least]
+    hopeless = _hopeless(codes)
+    return fewest((coder for coder in allowed if coder.name not in hopeless), codes)
+
+
+def _hopeless(codes: IntArray) -> set[str]:
+    """Names of coders that cannot win, from a look at the array that costs less than to try them.
+
+    The reasons are proofs for all but `context` and `planes`, whose sizes no bound foretells.
+    """
+    items = patterns(codes)
+    bits = 8 * items.dtype.itemsize
+    zeros = items.size - int(np.count_nonzero(items))
+    # A bit for each item must be won back from the zeros.
+    found = {"gap", "bitmap"} if zeros * bits <= items.size else set()
+    if items.size <= SMALL:
+        return found
+    try:
+        symbols, counts = distinct(ordered(codes), MOST_SYMBOLS)
+    except CodingError:
+        # More than 65,536 values among at most 2^20: noise to a model of whole items.
+        return found | {"huffman", "rans", "context"}
+    if bits == 8 or symbols.size <= NARROW:
+        found.add("planes")  # planes of few values are the values again, with a longer head
+    entropy_bits = float(counts @ np.log2(items.size / counts))
+    if (int(symbols[-1]) - int(symbols[0])).bit_length() * items.size <= entropy_bits:
+        found |= {"huffman", "rans"}  # `fixed` is there already
+    return found
