@@ -89,15 +89,15 @@ std::int64_t bitmap_join(const In<std::uint8_t>& bits, const In<T>& values, cons
 }
 
 template <typename T>
-void plane_split(const In<T>& items, int index, const Out<std::uint8_t>& plane) {
+void plane_split(const In<T>& items, int index, int turn, const Out<std::uint8_t>& plane) {
   same_size(items, plane, "items and plane differ in size");
-  coding::plane_split(items.data(), items.size(), index, plane.data());
+  coding::plane_split(items.data(), items.size(), index, turn, plane.data());
 }
 
 template <typename T>
-void plane_join(const In<std::uint8_t>& plane, int index, const Out<T>& items) {
+void plane_join(const In<std::uint8_t>& plane, int index, int turn, const Out<T>& items) {
   same_size(items, plane, "items and plane differ in size");
-  coding::plane_join(plane.data(), index, items.data(), items.size());
+  coding::plane_join(plane.data(), index, turn, items.data(), items.size());
 }
 
 template <typename T>
@@ -140,9 +140,9 @@ void bind_for(nb::module_& module) {
   module.def("bitmap_join", &bitmap_join<T>, "bits"_a.noconvert(), "values"_a.noconvert(),
              "dense"_a.noconvert(), Unlocked());
   module.def("plane_split", &plane_split<T>, "items"_a.noconvert(), "index"_a,
-             "plane"_a.noconvert(), Unlocked());
+             "turn"_a, "plane"_a.noconvert(), Unlocked());
   module.def("plane_join", &plane_join<T>, "plane"_a.noconvert(), "index"_a,
-             "items"_a.noconvert(), Unlocked());
+             "turn"_a, "items"_a.noconvert(), Unlocked());
   module.def("rans_encode", &rans_encode<T>, "values"_a.noconvert(), "symbols"_a.noconvert(),
              "frequencies"_a.noconvert(), "precision"_a, "lanes"_a, "out"_a.noconvert(),
              Unlocked());

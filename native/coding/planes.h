@@ -6,12 +6,12 @@
 
 namespace laconic::coding {
 
-// Byte `index` (0 is the lowest) of each item. `index` must be below sizeof(T).
+// Byte `index` (0 is the lowest, below sizeof(T)) of each item turned left by `turn` bits (0 to 7).
 template <typename T>
-void plane_split(const T* items, std::size_t count, int index, std::uint8_t* plane);
+void plane_split(const T* items, std::size_t count, int index, int turn, std::uint8_t* plane);
 
-// Sets byte `index` of each item and leaves the others.
+// Sets what plane_split read of each item and leaves the other bits.
 template <typename T>
-void plane_join(const std::uint8_t* plane, int index, T* items, std::size_t count);
+void plane_join(const std::uint8_t* plane, int index, int turn, T* items, std::size_t count);
 
 }  // namespace laconic::coding

@@ -89,7 +89,7 @@ WORKED = bytes.fromhex("02 01 04 01010001 01010602")
         (1, 0, "offset 2: a gap of 0 bits; from 1 to 16"),
         (1, 17, "offset 2: a gap of 17 bits; from 1 to 16"),
         (2, 90, "offset 3: a number is 90; at most 9 is possible here"),
-        (3, 3, "offset 4: a part is coded by coder 3; only 1, 2 and 5"),
+        (3, 3, "offset 4: a part is coded by coder 3; possible are 1, 2, 5"),
         (5, 2, "offset 7: a gap of 2 is wider than 1 bits"),
         (0, 0, "offset 1: 10 bytes are left over"),
         (7, 9, "offset 8: a part is coded by coder 9"),

@@ -27,6 +27,14 @@ def room(size: int) -> np.ndarray:
     return np.zeros(size, np.uint8)
 
 
+def rans_call(
+    precision: int, lanes: int, frequencies: tuple[int, ...] = (16, 16)
+) -> tuple[Any, ...]:
+    """Arguments that encode nothing with symbols 0, 1, …"""
+    model = np.array(frequencies, np.uint16)
+    return octets(), np.arange(model.size, dtype=np.uint8), model, precision, lanes, room(4 * lanes)
+
+
 MISTAKES: dict[str, tuple[str, tuple[Any, ...], str]] = {
     "a packed output too short": ("pack_bits", (octets(1, 2), 4, room(0)), "size of the packed"),
     "a width above 64": ("pack_bits", (octets(1), 65, room(9)), "from 0 to 64 bits"),
@@ -89,7 +97,27 @@ MISTAKES: dict[str, tuple[str, tuple[Any, ...], str]] = {
         "more non-zeros than room",
     ),
     "a bitmap too short": ("bitmap_join", (room(0), room(0), room(1)), "one bit for each item"),
-    "a byte that no item has": ("plane_split", (octets(1), 1, room(1)), "no such byte"),
+    "a byte that no item has": ("plane_split", (octets(1), 1, 0, room(1)), "no such byte"),
+    "a turn by a byte": ("plane_split", (octets(1), 0, 8, room(1)), "turned by 0 to 7 bits"),
+    "a precision of 4": ("rans_encode", rans_call(4, 1), "from 5 to 12 bits"),
+    "three lanes": ("rans_encode", rans_call(5, 3), "1, 2, 4, 8, 16 or 32"),
+    "a lone symbol in a model": (
+        "rans_encode",
+        rans_call(5, 1, (32,)),
+        "from 2 to 2.precision symbols",
+    ),
+    "a frequency of 0": ("rans_encode", rans_call(5, 1, (32, 0)), "a frequency is 0"),
+    "frequencies that do not add up": ("rans_encode", rans_call(5, 1, (16, 15)), "add up to"),
+    "a value without a frequency": (
+        "rans_encode",
+        (octets(9), octets(0, 1), np.array([16, 16], np.uint16), 5, 1, room(6)),
+        "a value has no frequency",
+    ),
+    "a rANS output too short": (
+        "rans_encode",
+        (octets(1), octets(0, 1), np.array([16, 16], np.uint16), 5, 1, room(5)),
+        "four bytes a lane and two an item",
+    ),
 }
 
 

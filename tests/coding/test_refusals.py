@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from laconic.coding import CODERS, Reader, encode
+from laconic.coding import CODERS, Reader, Speed, encode
+from laconic.coding.planes import PLANE_CODERS
 from laconic.errors import FormatError
 
 
@@ -21,13 +22,15 @@ from laconic.errors import FormatError
         ("fixed", "02" + "ff" * 10, "offset 11: a number is longer than 10 bytes"),
         ("fixed", "0302ff1f", "offset 3: the packed codes .* spare bits are not 0"),
         ("bitmap", "1a01000a", "offset 0: the bitmap .* spare bits are not 0"),
-        ("bitmap", "0a00050505", "offset 2: a part is coded by coder 0; only"),
-        ("bitmap", "0a04000a", "offset 2: a part is coded by coder 4; only 1, 2 and 5"),
-        ("planes", "02", "offset 1: items of 1 bytes have no plane 1"),
-        ("planes", "0109", "offset 2: a number is 9; at most 1 is possible here"),
+        ("bitmap", "0a00050505", "offset 2: a part is coded by coder 0; possible"),
+        ("bitmap", "0a04000a", "offset 2: a part is coded by coder 4; possible are 1, 2, 5"),
+        ("planes", "04", "offset 1: a number is 4; at most 3 is possible here"),
+        ("planes", "0209", "offset 2: a number is 9; at most 1 is possible here"),
+        ("planes", "020101", "offset 2: a plane is coded by coder 1; possible are 2, "),
+        ("planes", "0200", "offset 2: 1 bytes were promised, 0 are left"),
         ("planes", "00010203", "offset 1: 4 bytes were promised, 3 are left"),
         ("planes", "0001020304ff", "offset 5: 1 bytes are left over"),
-        ("planes", "01020000", "offset 3: a table of no symbols"),
+        ("planes", "02020200", "offset 4: a table of no symbols"),
     ],
 )
 def test_refuses(name: str, data: str, message: str) -> None:
@@ -51,5 +54,16 @@ def test_what_no_memory_holds_is_refused() -> None:
 def test_a_plane_of_noise_stays_as_it_is_and_a_plane_of_exponents_shrinks() -> None:
     weights = np.random.default_rng(0).normal(0, 0.05, 10_000).astype(np.float32)
     data = CODERS["planes"].encode(weights.view(np.uint32))
-    assert data[0] == 0b1000
-    assert 0.82 < len(data) / weights.nbytes < 0.85
+    assert data[0] == 0b1000 << 1 | 1  # plane 3 alone, of items that were turned
+    assert 0.82 < len(data) / weights.nbytes < 0.84
+
+
+@pytest.mark.parametrize("slowest", Speed)
+def test_planes_are_coded_by_coders_that_are_fast_enough(slowest: Speed) -> None:
+    planes = CODERS["planes"].with_parts(slowest)
+    weights = np.random.default_rng(0).normal(0, 0.05, 3000).astype(np.float32).view(np.uint32)
+    data = planes.encode(weights)
+    used = {coder.number: coder.decode_speed for coder in PLANE_CODERS}
+    place = 1 + 3 * weights.size + 2  # the head, three planes of noise, the size of the exponents
+    assert used[data[place]] >= slowest
+    assert np.array_equal(planes.decode(Reader(data), weights.shape, weights.dtype), weights)

@@ -51,6 +51,7 @@ class Stranger:
             3: self.gap,
             4: self.bitmap,
             5: self.planes,
+            7: self.rans,
             8: self.blocks,
         }
         decode = decoders[self.u8()]
@@ -65,17 +66,25 @@ class Stranger:
         width, lowest = self.u8(), self.wide()
         return [lowest + offset for offset in self.packed(count, width)]
 
-    def huffman(self, count: int, size: int) -> list[int]:
+    def symbols(self) -> list[int]:
         number, first = self.leb(), self.wide()
+        symbols = [first]
+        if number > 1:
+            width = self.u8()
+            if width < 65:
+                for step in self.packed(number - 1, width):
+                    symbols.append(symbols[-1] + step + 1)
+            else:
+                marks = self.packed(self.leb(), 1)
+                symbols += [first + 1 + i for i, mark in enumerate(marks) if mark]
+        assert len(symbols) == number
+        return symbols
+
+    def huffman(self, count: int, size: int) -> list[int]:
+        symbols = self.symbols()
+        number = len(symbols)
         if number == 1:
-            return [first] * count
-        symbols, width = [first], self.u8()
-        if width < 65:
-            for step in self.packed(number - 1, width):
-                symbols.append(symbols[-1] + step + 1)
-        else:
-            marks = self.packed(self.leb(), 1)
-            symbols += [first + 1 + i for i, mark in enumerate(marks) if mark]
+            return symbols * count
         head = self.u8()
         lengths = [head % 32 + longer for longer in self.packed(number, head // 32)]
         code, last, codes = -1, 0, {}
@@ -112,14 +121,57 @@ class Stranger:
         return [next(values) if bit else 0 for bit in bits]
 
     def planes(self, count: int, size: int) -> list[int]:
-        coded, items = self.u8(), [0] * count
+        head, items = self.leb(), [0] * count
         for index in range(size):
-            if coded >> index & 1:
-                plane = Stranger(bytes(self.take(self.leb()))).huffman(count, 1)
+            if head >> (1 + index) & 1:
+                plane = Stranger(bytes(self.take(self.leb()))).array(count, 1)
             else:
                 plane = self.take(count)
             items = [item + (byte << 8 * index) for item, byte in zip(items, plane, strict=True)]
+        if head & 1:
+            items = [item // 2 + (item % 2 << 8 * size - 1) for item in items]
         return items
+
+    def rans(self, count: int, size: int) -> list[int]:
+        symbols = self.symbols()
+        if len(symbols) == 1:
+            return symbols * count
+        head = self.u8()
+        precision, lanes = 5 + head % 8, 2 ** (head // 8)
+        frequencies = self.frequencies(len(symbols), 2**precision)
+        slots = [
+            (symbol, frequency, within)
+            for symbol, frequency in zip(symbols, frequencies, strict=True)
+            for within in range(frequency)
+        ]
+        states = [int.from_bytes(bytes(self.take(4)), "little") for _ in range(lanes)]
+        items = []
+        for i in range(count):
+            symbol, frequency, within = slots[states[i % lanes] % 2**precision]
+            items.append(symbol)
+            state = frequency * (states[i % lanes] // 2**precision) + within
+            if state < 2**16:
+                state = state * 2**16 + int.from_bytes(bytes(self.take(2)), "little")
+            states[i % lanes] = state
+        assert states == [2**16] * lanes
+        return items
+
+    def frequencies(self, number: int, total: int) -> list[int]:
+        bits, length = int.from_bytes(bytes(self.data), "little"), 0
+        frequencies, before, parameter = [], 0, 3
+        for _ in range(number - 1):
+            zeros = 0
+            while bits % 2 == 0:
+                bits, zeros = bits // 2, zeros + 1
+            width = parameter + zeros
+            zigzag = bits // 2 % 2**width + 2**width - 2**parameter
+            bits //= 2 ** (1 + width)
+            length += zeros + 1 + width
+            before += zigzag // 2 if zigzag % 2 == 0 else -(zigzag + 1) // 2
+            frequencies.append(before)
+            parameter = len(f"{zigzag:b}") - 1
+        self.take((length + 7) // 8)
+        return [*frequencies, total - sum(frequencies)]
 
     def blocks(self, count: int, size: int) -> list[int]:
         """Of a vector; every case here is one block in any shape."""
@@ -152,6 +204,8 @@ def test_a_stranger_decodes_from_the_specification(name: str, case: str) -> None
         ("huffman", np.array([7, 7, 8, 9, 7], np.uint8), "030e0021062c"),
         ("gap", np.array([0, 3, 4, 0, 0], np.uint8), "020104010100010101 0602"),
         ("bitmap", np.array([0, 5, 0, 5], np.uint8), "0a01000a"),
+        ("planes", np.ones(16, np.float16).view(np.uint16), "06 03020100 03020178"),
+        ("rans", np.array([7, 7, 8, 7, 7, 7, 9, 7], np.uint8), "030e0000c41e b0956701"),
     ],
 )
 def test_the_examples_of_the_specification_hold(name: str, codes: np.ndarray, written: str) -> None:

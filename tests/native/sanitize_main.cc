@@ -13,6 +13,7 @@
 #include "coding/histogram.h"
 #include "coding/huffman.h"
 #include "coding/planes.h"
+#include "coding/rans.h"
 #include "coding/sparse.h"
 
 using namespace laconic::coding;
@@ -189,11 +190,63 @@ void planes(std::size_t count) {
   const auto in = values<T>(count);
   Exact<T> out(count);
   Exact<std::uint8_t> plane(count);
+  const int turn = static_cast<int>(below(8));
   for (int index = 0; index < static_cast<int>(sizeof(T)); ++index) {
-    plane_split(in.data(), count, index, plane.data());
-    plane_join(plane.data(), index, out.data(), count);
+    plane_split(in.data(), count, index, turn, plane.data());
+    plane_join(plane.data(), index, turn, out.data(), count);
   }
   expect(in == out, "planes: round trip");
+}
+
+// One slot for each symbol, and the rest of the 2^precision for random ones.
+Exact<std::uint16_t> frequencies(std::size_t symbols, int precision) {
+  Exact<std::uint16_t> out(symbols);
+  for (std::size_t i = 0; i < symbols; ++i) out[i] = 1;
+  const std::size_t favourite = below(symbols);
+  for (std::size_t left = (std::size_t{1} << precision) - symbols; left != 0; --left) {
+    ++out[below(3) == 0 ? below(symbols) : favourite];
+  }
+  return out;
+}
+
+template <typename T>
+void rans(std::size_t count) {
+  const auto in = values<T>(count);
+  const int precision = static_cast<int>(5 + below(8));
+  const std::size_t lanes = std::size_t{1} << below(6);
+  Exact<T> symbols(std::size_t{1} << precision);
+  Exact<std::int64_t> counts(symbols.size);
+  const auto found =
+      histogram(in.data(), count, symbols.data(), counts.data(), symbols.size);
+  if (found < 2) return;
+  const auto distinct = static_cast<std::size_t>(found);
+  Exact<T> alphabet(std::vector<T>(symbols.data(), symbols.data() + distinct));
+  const auto shares = frequencies(distinct, precision);
+  Exact<std::uint8_t> room(4 * lanes + 2 * count);
+  const auto begin = static_cast<std::size_t>(
+      rans_encode(in.data(), count, alphabet.data(), shares.data(), distinct, precision, lanes,
+                  room.data(), room.size));
+  Exact<std::uint8_t> payload(
+      std::vector<std::uint8_t>(room.data() + begin, room.data() + room.size));
+  Exact<T> out(count);
+  const auto decode = [&](const Exact<std::uint8_t>& data) {
+    return rans_decode(data.data(), data.size, alphabet.data(), shares.data(), distinct, precision,
+                       lanes, out.data(), count);
+  };
+  expect(decode(payload) == kGood && in == out, "rans: round trip");
+  for (int i = 0; i < 4; ++i) {
+    const auto wrong = damaged(payload);
+    const auto status = decode(wrong);
+    expect(status >= kGood && status <= static_cast<std::int64_t>(wrong.size), "rans: status");
+  }
+  ++shares[below(distinct)];
+  bool refused = false;
+  try {
+    decode(payload);
+  } catch (const std::invalid_argument&) {
+    refused = true;
+  }
+  expect(refused, "rans: frequencies that do not add up were taken");
 }
 
 template <typename T>
@@ -202,6 +255,7 @@ void all(std::size_t count) {
   huffman<T>(count);
   sparse<T>(count);
   planes<T>(count);
+  rans<T>(count);
 }
 
 }  // namespace

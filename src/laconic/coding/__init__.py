@@ -33,6 +33,7 @@ from laconic.coding.huffman import Huffman
 from laconic.coding.integers import blank
 from laconic.coding.planes import Planes
 from laconic.coding.presets import PRESETS
+from laconic.coding.rans import Rans
 from laconic.coding.raw import Raw
 from laconic.coding.reader import Reader
 from laconic.errors import CodingError, UsageError
@@ -94,6 +95,7 @@ CODERS: dict[str, Coder] = {
     "gap": Gap(),
     "bitmap": Bitmap(),
     "planes": Planes(),
+    "rans": Rans(),
     "blocks": Blocks(_encode_one, _decode_one),
 }
 

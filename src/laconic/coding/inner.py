@@ -10,10 +10,11 @@ from laconic.coding.coder import Coder, IntArray, Speed
 from laconic.coding.fixed import Fixed
 from laconic.coding.huffman import Huffman
 from laconic.coding.planes import Planes
+from laconic.coding.rans import Rans
 from laconic.coding.reader import Reader
 from laconic.errors import CodingError
 
-INNER: tuple[Coder, ...] = (Fixed(), Huffman(), Planes())
+INNER: tuple[Coder, ...] = (Fixed(), Huffman(), Planes(), Rans())
 
 
 def encode_inner(codes: IntArray, slowest: Speed = Speed.SLOW) -> bytes:
@@ -23,7 +24,8 @@ def encode_inner(codes: IntArray, slowest: Speed = Speed.SLOW) -> bytes:
         codes: the part.
         slowest: only coders that decode at least as fast; fixed, which holds every array, does.
     """
-    return fewest((coder for coder in INNER if coder.decode_speed >= slowest), codes)
+    coders = (coder.with_parts(slowest) for coder in INNER if coder.decode_speed >= slowest)
+    return fewest(coders, codes)
 
 
 def fewest(coders: Iterable[Coder], codes: IntArray) -> bytes:
@@ -48,4 +50,5 @@ def decode_inner(reader: Reader, shape: tuple[int, ...], dtype: DTypeLike) -> In
     for coder in INNER:
         if coder.number == number:
             return coder.decode(reader, shape, dtype)
-    raise reader.error(f"a part is coded by coder {number}; only 1, 2 and 5 code parts")
+    numbers = ", ".join(str(coder.number) for coder in INNER)
+    raise reader.error(f"a part is coded by coder {number}; possible are {numbers}")
