@@ -5,7 +5,7 @@ import json
 import pytest
 
 from laconic import studies
-from laconic.studies import Row, Study
+from laconic.studies import Findings, Row, Study, Table
 
 
 @pytest.fixture
@@ -15,12 +15,21 @@ def asked(monkeypatch, tmp_path):
 
     def met(watcher, short, folder):
         given.append((short, folder))
-        return [Row("size", "40×", "≥ 30×", "41×", True), Row("error", "1 %", "", "2 %", None)]
+        rows = [Row("size", "40×", "≥ 30×", "41×", True), Row("error", "1 %", "", "2 %", None)]
+        return Findings(rows, [Table("figures", ["network", "bytes"], [["one", "12"]])])
 
     def missed(watcher, short, folder):
-        return [Row("size", "40×", "≥ 30×", "29×", False)]
+        return Findings([Row("size", "40×", "≥ 30×", "29×", False)])
 
-    known = [Study("met", "a study that goes well", 3, met), Study("missed", "one not", 5, missed)]
+    def own(watcher, inputs, folder):
+        given.append(inputs)
+        table = Table("own figures", ["network", "bytes"], [["mine", "345"]])
+        return Findings([Row("size", "", "", "345", None)], [table])
+
+    known = [
+        Study("met", "a study that goes well", 3, met, own),
+        Study("missed", "one not", 5, missed),
+    ]
     monkeypatch.setattr(studies, "STUDIES", {study.name: study for study in known})
     (tmp_path / "studies" / "results").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
@@ -83,9 +92,33 @@ def test_a_short_study_is_not_kept(laconic, asked, tmp_path):
     assert list((tmp_path / "studies" / "results").iterdir()) == []
 
 
+def test_a_persons_own_files_are_compared_shown_and_not_kept(laconic, asked, tmp_path):
+    files = [tmp_path / "a.npz", tmp_path / "b.npz"]
+    for file in files:
+        file.touch()
+    ended = laconic("study", "met", "--input", files[0], "--input", files[1])
+    assert (ended.code, asked) == (0, [files])
+    assert ["mine", "345"] in [line.split() for line in ended.out.splitlines()]
+    assert list((tmp_path / "studies" / "results").iterdir()) == []
+
+
+def test_the_long_tables_of_a_whole_study_are_kept_and_not_printed(laconic, asked, tmp_path):
+    assert "figures" not in laconic("study", "met").out
+    assert "## figures" in (tmp_path / "studies" / "results" / "met.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
+        pytest.param(
+            ["met", "--short", "--input", __file__], 2,
+            "--input is a form of its own: leave out --short and --stored", id="own file, short",
+        ),
+        pytest.param(
+            ["missed", "--input", __file__], 2,
+            "the study missed has inputs of its own: leave out --input", id="no form for own files",
+        ),
+        pytest.param(["met", "--input", "none.npz"], 2, "'none.npz' does not exist", id="no file"),
         pytest.param([], 2, "name a study; there are: met, missed", id="no name"),
         pytest.param(["all"], 2, "no study is named 'all'; there are: met, missed", id="unknown"),
         pytest.param(

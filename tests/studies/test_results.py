@@ -5,9 +5,19 @@ from dataclasses import replace
 
 import pytest
 
-from laconic.errors import DataError
+from laconic.errors import DataError, UsageError
 from laconic.recipe import Watcher
-from laconic.studies import Result, Row, Study, perform, read_result, results_folder, write_result
+from laconic.studies import (
+    Findings,
+    Result,
+    Row,
+    Study,
+    Table,
+    perform,
+    read_result,
+    results_folder,
+    write_result,
+)
 from laconic.studies.study import as_markdown
 
 RESULT = Result(
@@ -16,6 +26,7 @@ RESULT = Result(
     90.0,
     {"python": "3.11", "torch": "2"},
     [Row("size", "40×", "≥ 30×", "41×", True), Row("error", "1 %", "≤ 1 %", "2 %", False)],
+    [Table("Sizes", ["network", "bytes"], [["one", "12"], ["two", "345"]])],
 )
 
 
@@ -43,7 +54,21 @@ def test_a_result_is_a_table_in_markdown():
         "| size | 40× | ≥ 30× | 41× | yes |\n"
         "| error | 1 % | ≤ 1 % | 2 % | **no** |\n"
         "| left |  |  | 3 | – |\n"
+        "\n## Sizes\n\n"
+        "| network | bytes |\n"
+        "|---|---:|\n"
+        "| one | 12 |\n"
+        "| two | 345 |\n"
     )
+
+
+def test_a_result_that_was_kept_before_there_were_tables_is_read(folder):
+    write_result(RESULT)
+    path = folder / "tiny.json"
+    kept = json.loads(path.read_text())
+    del kept["tables"]
+    path.write_text(json.dumps(kept))
+    assert read_result("tiny") == replace(RESULT, tables=[])
 
 
 @pytest.mark.parametrize(
@@ -61,6 +86,14 @@ def test_a_result_is_a_table_in_markdown():
             ),
             "met is 'perhaps'; true or false or nothing is needed",
             id="a claim that is perhaps met",
+        ),
+        pytest.param(
+            json.dumps(
+                {"study": "tiny", "command": "", "seconds": 1, "versions": {}, "rows": [],
+                 "tables": [{"title": "Sizes", "header": [], "lines": [[1]]}]}
+            ),
+            "lines is [[1]]; a list of lists of texts is needed",
+            id="a table of numbers",
         ),
     ],
 )  # fmt: skip
@@ -92,7 +125,7 @@ def test_in_a_clone_the_folder_is_found_from_everywhere(tmp_path, monkeypatch):
 def given_rows(given):
     def rows(watcher, short, folder):
         given.append((short, folder, folder.is_dir()))
-        return RESULT.rows
+        return Findings(RESULT.rows, RESULT.tables)
 
     return rows
 
@@ -103,7 +136,7 @@ def test_a_study_works_in_a_folder_that_goes_away():
     ((short, folder, was_there),) = given
     assert (short, was_there, folder.exists()) == (False, True, False)
     assert (result.study, result.command) == ("tiny", "laconic study tiny")
-    assert result.rows == RESULT.rows
+    assert (result.rows, result.tables) == (RESULT.rows, RESULT.tables)
     assert result.seconds >= 0
 
 
@@ -114,3 +147,24 @@ def test_a_study_works_in_the_folder_that_is_asked_for(tmp_path):
     assert given == [(True, tmp_path, True)]
     assert tmp_path.exists()
     assert result.command == "laconic study tiny --short"
+
+
+def test_a_study_may_work_on_a_persons_own_files(tmp_path):
+    given = []
+
+    def compare_own(watcher, inputs, folder):
+        given.append((inputs, folder))
+        return Findings(RESULT.rows)
+
+    study = Study("tiny", "", 1, given_rows([]), compare_own)
+    files = [tmp_path / "a.npz", tmp_path / "b.npz"]
+    run_dir = tmp_path / "run"
+    result = perform(study, Watcher(), short=False, run_dir=run_dir, inputs=files)
+    assert given == [(files, run_dir)]
+    assert result.command == f"laconic study tiny --input {files[0]} --input {files[1]}"
+
+
+def test_a_study_without_a_form_for_own_files_refuses_them(tmp_path):
+    study = Study("tiny", "", 1, given_rows([]))
+    with pytest.raises(UsageError, match="the study tiny has inputs of its own: leave out --input"):
+        perform(study, Watcher(), short=False, run_dir=None, inputs=[tmp_path / "a.npz"])

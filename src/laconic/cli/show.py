@@ -21,6 +21,7 @@ from laconic.measure.receipts import SAME_AS, Measurement, Receipt, TensorRecord
 if TYPE_CHECKING:
     from laconic.recipe import Stage, Watcher
     from laconic.studies import Row
+    from laconic.studies import Table as FiguresTable
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -199,6 +200,16 @@ def rows_table(rows: Sequence[Row], title: str) -> Table:
     return table
 
 
+def figures_table(table: FiguresTable) -> Table:
+    """The figures behind a study's rows."""
+    shown = _table(table.title)
+    for number, heading in enumerate(table.header):
+        shown.add_column(heading, justify="right" if number else "left")
+    for line in table.lines:
+        shown.add_row(*map(Text, line))
+    return shown
+
+
 @contextmanager
 def progress_bars(quiet: bool) -> Iterator[Watcher]:
     """A watcher that shows a bar with the time left for the stage that runs.
@@ -236,6 +247,9 @@ def progress_bars(quiet: bool) -> Iterator[Watcher]:
             f"{metric_text(receipt, 'validation')} (validation)  {receipt.seconds:.1f} s"
         )
 
+    def on_input(number: int, count: int, name: str) -> None:
+        bars.update(bars.task_ids[0], total=count, completed=number - 1, note=name)
+
     with bars:
         bars.add_task("starting", total=None, note="")
-        yield Watcher(on_stage, on_progress, on_receipt)
+        yield Watcher(on_stage, on_progress, on_receipt, on_input)

@@ -28,6 +28,18 @@ def study(
             help="Keep receipts and checkpoints here; goes on after a kill.", file_okay=False
         ),
     ] = None,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            help="A .safetensors, .npz, .onnx or .lac file of your own, instead of the study's "
+            "inputs (study coding alone; may be given several times). Matrices of integers are "
+            "coded as they are, those of floats at 8 and 5 bits, and the file untouched.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Rerun a study and compare with the published numbers; exit code 1 if a goal is missed."""
@@ -48,22 +60,29 @@ def study(
     chosen = studies.STUDIES[name]
     if stored and short:
         raise UsageError("only the whole study is kept: leave out --short or --stored")
+    if inputs and (stored or short):
+        raise UsageError("--input is a form of its own: leave out --short and --stored")
     if stored:
         result = studies.read_result(name)
     else:
-        if not short:
+        whole = not short and not inputs
+        if whole:
             studies.results_folder()  # to fail now rather than when everything is computed
         resumed = run_dir is not None and run_dir.is_dir() and any(run_dir.iterdir())
         with show.progress_bars(quiet=json) as watcher:
-            result = studies.perform(chosen, watcher, short=short, run_dir=run_dir)
-        if resumed and not short:
+            result = studies.perform(
+                chosen, watcher, short=short, run_dir=run_dir, inputs=inputs or ()
+            )
+        if resumed and whole:
             # Its seconds are not those of the whole study.
             show.errors.print("a study that went on with an earlier run is not kept")
-        elif not short:
+        elif whole:
             studies.write_result(result)
     if json:
         show.print_json([asdict(row) for row in result.rows])
     else:
+        for table in result.tables if inputs else ():  # those of a whole study are long
+            show.console.print(show.figures_table(table))
         show.console.print(show.rows_table(result.rows, chosen.summary))
     if any(row.met is False for row in result.rows):
         raise typer.Exit(1)

@@ -42,6 +42,8 @@ class Watcher:
     """Inside a stage that trains."""
     on_receipt: Callable[[Receipt], None] | None = None
     """A stage is finished and measured."""
+    on_input: Callable[[int, int, str], None] | None = None
+    """Number of an input, of how many, and its name: a study without a recipe begins with it."""
 
 
 def run(

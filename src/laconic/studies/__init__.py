@@ -1,23 +1,28 @@
 """A paper's table each: a recipe, the published numbers, ours."""
 
+from laconic.studies.coding import CODING
 from laconic.studies.lenet import LENET5, LENET_300_100
 from laconic.studies.study import (
+    Findings,
     Result,
     Row,
     Study,
+    Table,
     perform,
     read_result,
     results_folder,
     write_result,
 )
 
-STUDIES: dict[str, Study] = {study.name: study for study in (LENET_300_100, LENET5)}
+STUDIES: dict[str, Study] = {study.name: study for study in (LENET_300_100, LENET5, CODING)}
 
 __all__ = [
     "STUDIES",
+    "Findings",
     "Result",
     "Row",
     "Study",
+    "Table",
     "perform",
     "read_result",
     "results_folder",

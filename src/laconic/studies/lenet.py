@@ -15,7 +15,7 @@ from laconic import zoo
 from laconic.container import LacFile
 from laconic.measure import Receipt, dense_receipt
 from laconic.recipe import Recipe, Watcher, load_recipe, run
-from laconic.studies.study import Row, Study
+from laconic.studies.study import Findings, Row, Study
 from laconic.train import make_fabric
 
 THREADS = 1
@@ -54,9 +54,9 @@ def shortened(recipe: Recipe) -> Recipe:
     return replace(recipe, stages=tuple(stages))
 
 
-def rows(
+def compare(
     model: str, published: Published, watcher: Watcher, short: bool, folder: Path
-) -> list[Row]:
+) -> Findings:
     """Run the recipe of the network's name and set its receipts beside the paper's figures."""
     recipe = load_recipe(f"{model}-deep-compression")
     if short:
@@ -74,7 +74,7 @@ def rows(
         watcher=watcher,
         fabric=fabric,
     )
-    return _table(receipts, file, published, short)
+    return Findings(_table(receipts, file, published, short))
 
 
 def _table(receipts: list[Receipt], file: Path, published: Published, short: bool) -> list[Row]:
@@ -178,7 +178,7 @@ def gap_bytes(codes: NDArray[Any], entries: int) -> int:
 
 
 def _study(model: str, summary: str, minutes: int, published: Published) -> Study:
-    return Study(f"{model}-deep-compression", summary, minutes, partial(rows, model, published))
+    return Study(f"{model}-deep-compression", summary, minutes, partial(compare, model, published))
 
 
 LENET_300_100 = _study(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from laconic.container.atomic import write_bytes
-from laconic.errors import DataError
+from laconic.errors import DataError, UsageError
 from laconic.measure.records import checked
 from laconic.measure.versions import versions
 from laconic.recipe import Watcher
@@ -28,17 +28,34 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Study:
-    """A name, and a function that does the work.
+class Table:
+    """Figures behind the rows, as text: one line an input."""
 
-    `rows` gets a watcher, whether the short form is wanted, and a folder for the run.
-    """
+    title: str
+    header: list[str]
+    lines: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a study's function gives back."""
+
+    rows: list[Row]
+    tables: list[Table] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A name, and a function that does the work."""
 
     name: str
     summary: str
     minutes: int
     """About how long it takes on two cores."""
-    rows: Callable[[Watcher, bool, Path], list[Row]]
+    compare: Callable[[Watcher, bool, Path], Findings]
+    """Given a watcher, whether the short form is wanted, and a folder for the run."""
+    compare_own: Callable[[Watcher, Sequence[Path], Path], Findings] | None = None
+    """Given a watcher, a person's own files, and a folder; None: the study has no such form."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +67,17 @@ class Result:
     seconds: float
     versions: dict[str, str]
     rows: list[Row]
+    tables: list[Table] = field(default_factory=list)
 
 
-def perform(study: Study, watcher: Watcher, *, short: bool, run_dir: Path | None) -> Result:
+def perform(
+    study: Study,
+    watcher: Watcher,
+    *,
+    short: bool,
+    run_dir: Path | None,
+    inputs: Sequence[Path] = (),
+) -> Result:
     """Run a study.
 
     Args:
@@ -60,13 +85,25 @@ def perform(study: Study, watcher: Watcher, *, short: bool, run_dir: Path | None
         watcher: told of the progress.
         short: a form of a minute or so, with goals of its own.
         run_dir: receipts and checkpoints are kept there; a temporary folder by default.
+        inputs: a person's own files, instead of the study's.
+
+    Raises:
+        UsageError: there are inputs, and the study has no form for them.
     """
+    if inputs and study.compare_own is None:
+        raise UsageError(f"the study {study.name} has inputs of its own: leave out --input")
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as temporary:
-        rows = study.rows(watcher, short, run_dir or Path(temporary))
+        folder = run_dir or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        if inputs and study.compare_own is not None:
+            findings = study.compare_own(watcher, inputs, folder)
+        else:
+            findings = study.compare(watcher, short, folder)
     seconds = round(time.perf_counter() - start, 1)
-    command = f"laconic study {study.name}" + (" --short" if short else "")
-    return Result(study.name, command, seconds, versions(), rows)
+    words = ["laconic", "study", study.name, *(["--short"] if short else [])]
+    words += [f"--input {path}" for path in inputs]
+    return Result(study.name, " ".join(words), seconds, versions(), findings.rows, findings.tables)
 
 
 def results_folder() -> Path:
@@ -108,6 +145,11 @@ def as_markdown(result: Result) -> str:
     for row in result.rows:
         met = {True: "yes", False: "**no**", None: "–"}[row.met]
         lines.append(f"| {row.claim} | {row.published} | {row.goal} | {row.ours} | {met} |")
+    for table in result.tables:
+        lines += ["", f"## {table.title}", "", f"| {' | '.join(table.header)} |"]
+        # Names to the left, figures to the right.
+        lines.append("|---|" + "---:|" * (len(table.header) - 1))
+        lines += [f"| {' | '.join(line)} |" for line in table.lines]
     return "\n".join(lines) + "\n"
 
 
@@ -121,7 +163,8 @@ def read_result(name: str) -> Result:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         rows = [checked(Row(**row)) for row in data["rows"]]
-        return checked(Result(**{**data, "rows": rows}))
+        tables = [checked(Table(**table)) for table in data.get("tables", [])]
+        return checked(Result(**{**data, "rows": rows, "tables": tables}))
     except OSError as error:
         raise DataError(f"no result of {name} is kept; run laconic study {name}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
