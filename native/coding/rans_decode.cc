@@ -72,10 +72,9 @@ bool decode_scalar(Source& source, const std::vector<Slot>& slots, int precision
       const Slot slot = slots[source.states[lane] & mask];
       out[i + lane] = rank_in(slot);
       const std::uint32_t x = step(source.states[lane], slot, precision);
-      const std::uint32_t filled = x << 16 | load_word(next);
-      const bool low = x < kLowestState;
-      next += low ? 2 : 0;
-      source.states[lane] = low ? filled : x;
+      const auto low = static_cast<std::uint32_t>(x < kLowestState);
+      source.states[lane] = x << 16 * low | (load_word(next) & (0 - low));
+      next += 2 * low;
     }
     i += lanes;
   }

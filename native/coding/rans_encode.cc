@@ -80,9 +80,9 @@ std::uint8_t* write(const T* values, std::size_t count, const Shares& share_of, 
     // The word is stored whether or not it is kept: a branch would be guessed wrong half the time.
     to[-1] = static_cast<std::uint8_t>(x >> 8);
     to[-2] = static_cast<std::uint8_t>(x);
-    const bool full = x >= share.frequency << (32 - precision);
-    to -= full ? 2 : 0;
-    x = full ? x >> 16 : x;
+    const auto full = static_cast<std::uint32_t>(x >= share.frequency << (32 - precision));
+    to -= 2 * full;
+    x >>= 16 * full;
     const auto quotient = static_cast<std::uint32_t>(x * share.reciprocal >> (32 + precision));
     state = x + share.start + quotient * ((std::uint32_t{1} << precision) - share.frequency);
   }

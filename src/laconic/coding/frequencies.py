@@ -6,7 +6,7 @@ No float takes part, so that every machine chooses the same.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -153,25 +153,23 @@ def _next_parameter(zigzag: int) -> int:
 
 
 class _LowBitsFirst:
-    """Bits of a reader, byte by byte, the lowest of each byte first."""
+    """Bits of a reader, which gives bytes as they are needed, the lowest of each byte first."""
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
-        self.bits = self._each()
-        self.byte = 0
-
-    def _each(self) -> Iterator[int]:
-        while True:
-            self.byte = self.reader.u8()
-            for _ in range(8):
-                bit = self.byte & 1
-                self.byte >>= 1
-                yield bit
+        self.window, self.held = 0, 0
 
     def take(self, count: int) -> int:
-        return sum(next(self.bits) << place for place in range(count))
+        """A number of `count` bits."""
+        while self.held < count:
+            self.window |= self.reader.u8() << self.held
+            self.held += 8
+        number = self.window & (1 << count) - 1
+        self.window >>= count
+        self.held -= count
+        return number
 
     def end(self) -> None:
         """Refuse bits that are left in the last byte, unless they are 0."""
-        if self.byte:
+        if self.window:
             raise self.reader.error("the spare bits behind the frequencies are not 0")

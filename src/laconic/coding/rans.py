@@ -102,7 +102,7 @@ class Plan:
         begin = kernels.active.rans_encode(
             self.items, self.symbols, self.frequencies, self.precision, self.lanes, room
         )
-        return self.table + room[begin:].tobytes()
+        return b"".join((self.table, room[begin:].data))
 
 
 def plan(codes: IntArray) -> Plan:
