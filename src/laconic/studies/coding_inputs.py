@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from laconic.coding import IntArray
-from laconic.container import LacFile
+from laconic.container import LacFile, StoredTensor
 from laconic.errors import DataError, UsageError
 from laconic.pack import pack_file
 from laconic.studies.coding_sides import narrowest
@@ -39,6 +39,8 @@ FLOAT_FILES = (
 SHORT = ("resnet20 8 bits", "resnet20 3 bits", "resnet20 90 % pruned", "lenet-300-100")
 OWN_BITS = (8, 5)
 """Of the float tensors in a person's own file."""
+FEW = 8
+"""So many weights on average for each distinct value, or more, and they stand on a codebook."""
 
 
 @dataclass(frozen=True)
@@ -191,16 +193,27 @@ def _own_tensors(packed: Path) -> tuple[Layers, dict[str, Weights]]:
         for name, entry in opened.entries.items():
             if len(entry.shape) < 2 or 0 in entry.shape:
                 continue
-            values, stored = opened.array(name), opened.stored(name)
-            on_grid = stored.grid != "plain" and stored.codes.shape == entry.shape
-            if np.issubdtype(values.dtype, np.integer) and values.dtype.itemsize <= 4:
-                integers[name] = narrowest(values)
-            elif np.issubdtype(values.dtype, np.floating):
-                if on_grid:
-                    integers[name] = narrowest(stored.codes)
-                else:
-                    floats[name] = values
+            values = opened.array(name)
+            if np.issubdtype(values.dtype, np.integer):
+                if values.dtype.itemsize <= 4:
+                    integers[name] = narrowest(values)
+                continue
+            codes = _grid_codes(values, opened.stored(name))
+            if codes is None:
+                floats[name] = values
+            else:
+                integers[name] = codes
     return integers, floats
+
+
+def _grid_codes(values: Weights, stored: StoredTensor) -> IntArray | None:
+    """The integers behind floats on a grid; None where there is no grid."""
+    if stored.grid != "plain" and stored.codes.shape == values.shape:
+        return narrowest(stored.codes)
+    # A table is sometimes kept by the coder rather than by the grid.
+    if len(np.unique(values)) * FEW <= values.size:
+        return by_value(values)
+    return None
 
 
 def _all_uniform(weights: dict[str, Weights], bits: int) -> Layers:
