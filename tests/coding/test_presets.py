@@ -12,7 +12,6 @@ from laconic import coding
 from laconic.coding import (
     CODERS,
     PRESETS,
-    Blocks,
     Coder,
     IntArray,
     Reader,
@@ -22,6 +21,7 @@ from laconic.coding import (
     decode,
     encode,
 )  # fmt: skip
+from laconic.coding.blocks import read_table
 from laconic.errors import UsageError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "contracts"))
@@ -75,7 +75,8 @@ def test_a_slower_preset_makes_no_more_bytes(case: str) -> None:
 @pytest.mark.parametrize("case", ["all zero", "a likely symbol", "many symbols", "float32 bits"])
 def test_no_coder_that_was_left_out_makes_fewer_bytes_of_a_large_array(case: str) -> None:
     codes = np.resize(CASES[case].reshape(-1), (500, 500))
-    best = min(len(encode(codes, name)) for name in CODERS)
+    many = np.unique(codes).size > 4096  # rans refuses them
+    best = min(len(encode(codes, name)) for name in CODERS if not (many and name == "rans"))
     assert len(coding.smallest(codes)) == best
 
 
@@ -97,9 +98,7 @@ def test_what_no_block_gains_on_stays_raw() -> None:
 def test_blocks_choose_for_themselves() -> None:
     codes = np.zeros((2, 1 << 20), np.uint8)
     codes[1] = np.random.default_rng(0).integers(0, 256, 1 << 20)
-    blocks = CODERS["blocks"]
-    assert isinstance(blocks, Blocks)
-    _, table = blocks.table(Reader(coding.smallest(codes)[1:]), codes.shape)
+    _, table = read_table(Reader(coding.smallest(codes)[1:]), codes.shape)
     assert [int(length) for length in table["length"]] == [2, 1 + (1 << 20)]
 
 

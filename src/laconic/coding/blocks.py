@@ -139,7 +139,7 @@ class Blocks(Coder):
             FormatError: at once, when the table does not fit the shape or the bytes. Nothing was
                 allocated for items by then.
         """
-        cut, table = self.table(reader, shape)
+        cut, table = read_table(reader, shape)
         body = Reader(reader.rest(), reader.offset - int(table["length"].sum(dtype=np.int64)))
         return self._runs(body, cut, table, dtype)
 
@@ -157,26 +157,27 @@ class Blocks(Coder):
             raise reader.error("a block's checksum is wrong, its bytes are damaged")
         return self.decode_one(reader, shape, dtype)
 
-    def table(self, reader: Reader, shape: tuple[int, ...]) -> tuple[Geometry, Table]:
-        """How the array is cut, and what is said of each block; `reader` then stands behind it.
 
-        Raises:
-            FormatError: the table does not fit the shape, or not the bytes behind it.
-        """
-        if math.prod(shape) == 0:
-            reader.end()
-            return Geometry(0, 1, ()), np.zeros(0, ENTRY)
-        bits = reader.u8()
-        if not LEAST_BLOCK_BITS <= bits <= BLOCK_BITS:
-            raise reader.error(
-                f"blocks of 2^{bits} items; from 2^{LEAST_BLOCK_BITS} to 2^{BLOCK_BITS} can be"
-            )
-        cut = geometry(shape, bits)
-        table = np.frombuffer(reader.take(cut.blocks * ENTRY.itemsize), ENTRY)
-        promised = int(table["length"].sum(dtype=np.int64))
-        if promised != reader.remaining:
-            raise reader.error(f"the blocks take {promised} bytes, {reader.remaining} are there")
-        return cut, table
+def read_table(reader: Reader, shape: tuple[int, ...]) -> tuple[Geometry, Table]:
+    """How the array is cut, and what is said of each block; `reader` then stands behind it.
+
+    Raises:
+        FormatError: the table does not fit the shape, or not the bytes behind it.
+    """
+    if math.prod(shape) == 0:
+        reader.end()
+        return Geometry(0, 1, ()), np.zeros(0, ENTRY)
+    bits = reader.u8()
+    if not LEAST_BLOCK_BITS <= bits <= BLOCK_BITS:
+        raise reader.error(
+            f"blocks of 2^{bits} items; from 2^{LEAST_BLOCK_BITS} to 2^{BLOCK_BITS} can be"
+        )
+    cut = geometry(shape, bits)
+    table = np.frombuffer(reader.take(cut.blocks * ENTRY.itemsize), ENTRY)
+    promised = int(table["length"].sum(dtype=np.int64))
+    if promised != reader.remaining:
+        raise reader.error(f"the blocks take {promised} bytes, {reader.remaining} are there")
+    return cut, table
 
 
 def gathered(runs: Iterable[Run], out: IntArray, threads: int = 1) -> IntArray:
