@@ -90,7 +90,13 @@ def test_of_an_own_file_integers_are_taken_as_they_are_and_floats_quantized(tmp_
     weights = np.random.default_rng(0).normal(size=(8, 6)).astype(np.float32)
     file = tmp_path / "own.npz"
     np.savez(
-        file, conv=weights, codes=CODES.astype(np.uint8), bias=weights[0], ids=np.zeros((2, 2), int)
+        file,
+        conv=weights,
+        codes=CODES.astype(np.uint8),
+        bias=weights[0],
+        ids=np.zeros((2, 2), np.int64),
+        mask=np.ones((2, 2), bool),
+        infinite=np.full((2, 2), np.inf, np.float32),
     )
     integers, *quantized = own_networks(file, tmp_path)
     assert [one.name for one in (integers, *quantized)] == [

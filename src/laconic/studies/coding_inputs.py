@@ -39,6 +39,8 @@ FLOAT_FILES = (
 SHORT = ("resnet20 8 bits", "resnet20 3 bits", "resnet20 90 % pruned", "lenet-300-100")
 OWN_BITS = (8, 5)
 """Of the float tensors in a person's own file."""
+OWN_INTEGERS = ("U8", "I8", "U16", "I16", "U32", "I32")
+OWN_DTYPES = (*OWN_INTEGERS, "F16", "BF16", "F32", "F64")
 FEW = 8
 """So many weights on average for each distinct value, or more, and they stand on a codebook."""
 
@@ -163,7 +165,8 @@ def own_networks(file: Path, folder: Path) -> Iterator[Network]:
     """The networks in a person's own file: integers as they are, floats at `OWN_BITS` bits.
 
     Floats on a grid (few distinct values, or steps of one size) count as integers: their codes in
-    the `.lac` file. Vectors and scalars are left out, and so are integers of 64 bits.
+    the `.lac` file. Left out are vectors and scalars, integers of 64 bits, floats of 8 bits, and
+    floats that are not all finite.
 
     Args:
         file: `.safetensors`, `.npz`, `.onnx` or `.lac`.
@@ -187,22 +190,20 @@ def own_networks(file: Path, folder: Path) -> Iterator[Network]:
 
 
 def _own_tensors(packed: Path) -> tuple[Layers, dict[str, Weights]]:
+    """Integers and floats that are to be quantized, by name."""
     integers: Layers = {}
     floats: dict[str, Weights] = {}
     with LacFile(packed) as opened:
         for name, entry in opened.entries.items():
-            if len(entry.shape) < 2 or 0 in entry.shape:
+            if len(entry.shape) < 2 or 0 in entry.shape or entry.dtype not in OWN_DTYPES:
                 continue
             values = opened.array(name)
-            if np.issubdtype(values.dtype, np.integer):
-                if values.dtype.itemsize <= 4:
-                    integers[name] = narrowest(values)
-                continue
-            codes = _grid_codes(values, opened.stored(name))
-            if codes is None:
-                floats[name] = values
-            else:
+            if entry.dtype in OWN_INTEGERS:
+                integers[name] = narrowest(values)
+            elif (codes := _grid_codes(values, opened.stored(name))) is not None:
                 integers[name] = codes
+            elif np.isfinite(values).all():
+                floats[name] = values
     return integers, floats
 
 
@@ -211,7 +212,7 @@ def _grid_codes(values: Weights, stored: StoredTensor) -> IntArray | None:
     if stored.grid != "plain" and stored.codes.shape == values.shape:
         return narrowest(stored.codes)
     # A table is sometimes kept by the coder rather than by the grid.
-    if len(np.unique(values)) * FEW <= values.size:
+    if np.isfinite(values).all() and len(np.unique(values)) * FEW <= values.size:
         return by_value(values)
     return None
 
