@@ -6,6 +6,7 @@
 #include <nanobind/ndarray.h>
 
 #include "coding/bits.h"
+#include "coding/context.h"
 #include "coding/histogram.h"
 #include "coding/huffman.h"
 #include "coding/planes.h"
@@ -118,6 +119,21 @@ std::int64_t rans_decode(const In<std::uint8_t>& data, const In<T>& symbols,
                              symbols.size(), precision, lanes, out.data(), out.size());
 }
 
+template <typename T>
+std::int64_t context_encode(const In<T>& values, std::size_t columns, std::size_t kernel,
+                            std::size_t width, T origin, int most_exponent,
+                            const Out<std::uint8_t>& out) {
+  return coding::context_encode(values.data(), values.size(), {columns, kernel, width}, origin,
+                                most_exponent, out.data(), out.size());
+}
+
+template <typename T>
+std::int64_t context_decode(const In<std::uint8_t>& data, std::size_t columns, std::size_t kernel,
+                            std::size_t width, T origin, int most_exponent, const Out<T>& out) {
+  return coding::context_decode(data.data(), data.size(), {columns, kernel, width}, origin,
+                                most_exponent, out.data(), out.size());
+}
+
 // noconvert: an array of another type or layout is a TypeError, never a silent copy.
 template <typename T>
 void bind_for(nb::module_& module) {
@@ -149,6 +165,11 @@ void bind_for(nb::module_& module) {
   module.def("rans_decode", &rans_decode<T>, "data"_a.noconvert(), "symbols"_a.noconvert(),
              "frequencies"_a.noconvert(), "precision"_a, "lanes"_a, "out"_a.noconvert(),
              Unlocked());
+  module.def("context_encode", &context_encode<T>, "values"_a.noconvert(), "columns"_a,
+             "kernel"_a, "width"_a, "origin"_a, "most_exponent"_a, "out"_a.noconvert(),
+             Unlocked());
+  module.def("context_decode", &context_decode<T>, "data"_a.noconvert(), "columns"_a, "kernel"_a,
+             "width"_a, "origin"_a, "most_exponent"_a, "out"_a.noconvert(), Unlocked());
 }
 
 }  // namespace

@@ -35,3 +35,21 @@ def rans_decode(
     lanes: int,
     out: _Bits,
 ) -> int: ...
+def context_encode(
+    values: _Bits,
+    columns: int,
+    kernel: int,
+    width: int,
+    origin: int,
+    most_exponent: int,
+    out: _Bytes,
+) -> int: ...
+def context_decode(
+    data: _Bytes,
+    columns: int,
+    kernel: int,
+    width: int,
+    origin: int,
+    most_exponent: int,
+    out: _Bits,
+) -> int: ...

@@ -26,6 +26,7 @@ from laconic.coding import presets
 from laconic.coding.bitmap import Bitmap
 from laconic.coding.blocks import BLOCK_BITS, Blocks, Run, for_each, gathered
 from laconic.coding.coder import Coder, IntArray, Speed
+from laconic.coding.context import Context
 from laconic.coding.entropy import entropy_bits
 from laconic.coding.fixed import Fixed
 from laconic.coding.gap import Gap
@@ -95,6 +96,7 @@ CODERS: dict[str, Coder] = {
     "gap": Gap(),
     "bitmap": Bitmap(),
     "planes": Planes(),
+    "context": Context(),
     "rans": Rans(),
     "blocks": Blocks(_encode_one, _decode_one),
 }

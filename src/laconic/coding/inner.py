@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from numpy.typing import DTypeLike
 
 from laconic.coding.coder import Coder, IntArray, Speed
+from laconic.coding.context import Context
 from laconic.coding.fixed import Fixed
 from laconic.coding.huffman import Huffman
 from laconic.coding.planes import Planes
@@ -14,7 +15,7 @@ from laconic.coding.rans import Rans
 from laconic.coding.reader import Reader
 from laconic.errors import CodingError
 
-INNER: tuple[Coder, ...] = (Fixed(), Huffman(), Planes(), Rans())
+INNER: tuple[Coder, ...] = (Fixed(), Huffman(), Planes(), Context(), Rans())
 
 
 def encode_inner(codes: IntArray, slowest: Speed = Speed.SLOW) -> bytes:

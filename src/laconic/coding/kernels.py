@@ -52,6 +52,26 @@ class Kernels(Protocol):
         lanes: int,
         out: Bits,
     ) -> int: ...
+    def context_encode(
+        self,
+        values: Bits,
+        columns: int,
+        kernel: int,
+        width: int,
+        origin: int,
+        most_exponent: int,
+        out: Bytes,
+    ) -> int: ...
+    def context_decode(
+        self,
+        data: Bytes,
+        columns: int,
+        kernel: int,
+        width: int,
+        origin: int,
+        most_exponent: int,
+        out: Bits,
+    ) -> int: ...
 
 
 def _choose() -> tuple[Kernels, str]:

@@ -9,6 +9,7 @@ found in the bytes.
 
 from __future__ import annotations
 
+from laconic.coding.reference.arithmetic import context_decode, context_encode
 from laconic.coding.reference.bits import pack_bits, unpack_bits
 from laconic.coding.reference.common import GOOD, Bits, Bytes
 from laconic.coding.reference.huffman import (
@@ -30,6 +31,8 @@ __all__ = [
     "Bytes",
     "bitmap_join",
     "bitmap_split",
+    "context_decode",
+    "context_encode",
     "gap_join",
     "gap_split",
     "histogram",
