@@ -17,6 +17,7 @@ from laconic.errors import CodingError, DataError
 from laconic.studies.coding_deepcabac import DeepCabac, fitted
 
 OURS = "smallest"
+"""The preset that counts as ours."""
 DEEPCABAC = "DeepCABAC"
 DEEP_COMPRESSION = "Deep Compression"
 ZSTD, XZ = "zstd -19", "xz -9"
@@ -46,15 +47,15 @@ class Side(ABC):
 
 
 class Ours(Side):
-    """A coder of `laconic.coding` by name, or the smallest of all; a piece a layer."""
+    """A coder or a preset of `laconic.coding` by name; a piece a layer."""
 
     def __init__(self, coder_name: str, layers: Sequence[IntArray]) -> None:
         super().__init__(layers)
         self.coder_name = coder_name
 
     def encode(self, layers: Sequence[IntArray]) -> list[bytes]:
-        if self.coder_name == OURS:
-            return [coding.smallest(layer) for layer in layers]
+        if self.coder_name in coding.PRESETS:
+            return [b"".join(coding.chosen(layer, self.coder_name)) for layer in layers]
         return [coding.encode(layer, self.coder_name) for layer in layers]
 
     def decode(self, pieces: list[bytes]) -> list[IntArray]:
@@ -200,9 +201,9 @@ def decompress_zstd(data: bytes) -> bytes:
 
 
 def sides() -> dict[str, Callable[[Sequence[IntArray]], Side]]:
-    """Name → what sets a side up: each registered coder, the smallest, and the others."""
+    """Name → what sets a side up: each registered coder, each preset, and the others."""
     ours: dict[str, Callable[[Sequence[IntArray]], Side]] = {
-        name: partial(Ours, name) for name in (*coding.registered(), OURS)
+        name: partial(Ours, name) for name in (*coding.registered(), *coding.PRESETS)
     }
     return ours | {
         DEEPCABAC: Nncodec,
