@@ -47,13 +47,13 @@ class Planes(Parted):
         coded, bodies = 0, []
         for index, least in enumerate(sizes[turn]):
             plane = _plane(items, index, turn)
-            body = self._coded(plane) if least < plane.size else b""
+            body = self._coded(plane.reshape(codes.shape)) if least < plane.size else b""
             if body:
                 coded |= 1 << index
             bodies.append(body or plane.tobytes())
         return b"".join([varint(turn | coded << 1), *bodies])
 
-    def _coded(self, plane: Bytes) -> bytes:
+    def _coded(self, plane: IntArray) -> bytes:
         """Size, coder and bytes of a plane; nothing where that is no gain."""
         best = b""
         for coder in PLANE_CODERS:
@@ -76,7 +76,7 @@ class Planes(Parted):
         out = blank(shape, dtype, reader)
         items = flat(out)
         for index, body in enumerate(bodies):
-            plane = _decoded(body, count) if coded >> index & 1 else octets(body.rest())
+            plane = _decoded(body, shape) if coded >> index & 1 else octets(body.rest())
             kernels.active.plane_join(plane, index, turn, items)
         return out
 
@@ -101,11 +101,11 @@ def _take(reader: Reader, count: int, coded: bool) -> Reader:
     return Reader(reader.take(size), reader.offset - size)
 
 
-def _decoded(reader: Reader, count: int) -> Bytes:
+def _decoded(reader: Reader, shape: tuple[int, ...]) -> Bytes:
     number = reader.u8()
     for coder in PLANE_CODERS:
         if coder.number == number:
-            return flat(coder.decode(reader, (count,), np.uint8)).view(np.uint8)
+            return flat(coder.decode(reader, shape, np.uint8)).view(np.uint8)
     reader.position -= 1
     numbers = ", ".join(str(coder.number) for coder in PLANE_CODERS)
     raise reader.error(f"a plane is coded by coder {number}; possible are {numbers}")
