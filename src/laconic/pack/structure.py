@@ -1,146 +1,137 @@
-"""Structure in values that anyone made: few distinct values, or steps of one size."""
+"""Structure in values that anyone made: the form of a tensor that takes the fewest bytes."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import replace
+from math import prod
 
-from laconic.container import StoredTensor, codebook, plain, uniform
-from laconic.container.dtypes import Bits, from_bits
+import numpy as np
+
+from laconic import coding
+from laconic.container import StoredTensor, codebook, codebooks, plain, rows
+from laconic.container.dtypes import DTYPES, Bits
+from laconic.container.grids import head
+from laconic.container.grids.codebook_grid import MAX_CODEBOOKS
+from laconic.container.grids.forms import distinct_values
+from laconic.container.grids.numbers import MAX_NUMBERS
+from laconic.container.grids.row_index import row_index
+from laconic.container.grids.tiles import along
+from laconic.pack.tilings import spread
+from laconic.pack.uniform_search import find_uniform
 
 SAMPLE = 4096
 """Values looked at before all of them are."""
+SAMPLE_ROWS, SAMPLE_COLUMNS = 1024, 32
 MOST_DISTINCT = 2**16
-MOST_CODES = 2**15
-"""Codes of a uniform grid that is looked for reach from minus this to this."""
-MOST_SPLITS = 8
-"""The smallest gap between values may be this many steps wide."""
+MOST_IN_A_CHANNEL = 2**8
+REPEATED = 0.75
+"""Values, or rows, that are different: at most so large a part of them is worth a table."""
+LARGE = 2**20
+"""Codes; the forms of larger tensors are compared by coding a part of their codes."""
+PARTS, PART = 4, 2**16
 
 
-def structured(name: str, bits: Bits, dtype: str) -> StoredTensor:
-    """The smallest lossless form of a tensor: plain, codebook or uniform, by measured bytes.
+def structured(name: str, bits: Bits, dtype: str, coding: str = "smallest") -> StoredTensor:
+    """The smallest lossless form of a tensor.
+
+    Plain, few distinct values (of the tensor, or of each channel), integers times scales (one, one
+    a channel or a group), or repeated rows of one of these: by measured bytes, which for large
+    tensors are those of a part.
 
     Args:
         name: the tensor's.
-        bits: its values as unsigned integers, any shape.
+        bits: its values as unsigned integers, any shape; they may be mapped from a file.
         dtype: a key of `laconic.container.DTYPES`.
+        coding: a key of `laconic.coding.PRESETS`.
 
     Examples:
         >>> weights = np.float32([-3, 0, 1, 2, 0, 0, 1, 3] * 64) * np.float32(0.1)
         >>> structured("w", weights.view(np.uint32), "F32").grid
         'uniform'
     """
-    candidates = [plain(name, bits, dtype)]
-    if bits.size:
-        if _has_few_values(bits):
-            candidates.append(codebook(name, bits, dtype))
-        if dtype == "F32":
-            found = find_uniform(name, from_bits(bits, dtype))
-            candidates += [found] if found else []
-    return smallest(candidates)
+    candidates = _forms(name, bits, dtype)
+    repeated = _with_repeated_rows(name, bits, dtype)
+    return smallest([replace(candidate, coding=coding) for candidate in [*candidates, *repeated]])
 
 
 def smallest(candidates: list[StoredTensor]) -> StoredTensor:
     """The candidate with the fewest bytes in a file, the first of equals."""
     if len(candidates) == 1:
         return candidates[0]
-    return min(candidates, key=lambda stored: len(stored.payload))
+    return min(candidates, key=_size_bytes)
 
 
-def _spread(values: NDArray[np.generic]) -> NDArray[np.generic]:
-    """At most `SAMPLE` values from all over the array."""
-    flat = values.reshape(-1)
-    return flat[:: max(1, flat.size // SAMPLE)][:SAMPLE]
+def _size_bytes(stored: StoredTensor) -> float:
+    """Measured; of a large tensor estimated from a part of its codes."""
+    tables, codes = head(stored)
+    if codes.size <= LARGE:
+        return stored.payload_bytes
+    flat = codes.reshape(-1)
+    starts = np.linspace(0, flat.size - PART, PARTS).astype(np.int64)
+    part = np.concatenate([flat[start : start + PART] for start in starts])
+    coded = sum(map(len, coding.chosen(part, stored.coding)))
+    return len(tables) + coded * (codes.size / part.size)
 
 
-def _has_few_values(bits: Bits) -> bool:
+def _forms(name: str, bits: Bits, dtype: str) -> list[StoredTensor]:
+    """The tensor in every form that its values allow but repeated rows."""
+    candidates = [plain(name, bits, dtype)]
+    if not bits.size:
+        return candidates
+    uniform = find_uniform(name, bits, dtype)
+    if uniform is not None:
+        candidates.append(uniform)
+        if bits.size > LARGE and uniform.tables["scale"].size == 1:
+            return candidates
+    if _has_few_values(bits, dtype):
+        candidates.append(codebook(name, bits, dtype))
+    if uniform is None:
+        axis = _axis_of_few_values(bits)
+        if axis is not None:
+            candidates.append(codebooks(name, bits, dtype, along(bits.shape, axis)))
+    return candidates
+
+
+def _has_few_values(bits: Bits, dtype: str) -> bool:
     """Whether a table of values can be smaller than the values."""
-    sample = _spread(bits)
-    if len(np.unique(sample)) > 0.75 * len(sample):
+    if DTYPES[dtype].size_bytes == 1 and bits.size > LARGE:
+        return False  # a byte is a code already
+    sample = bits.reshape(-1)[spread(bits.size, SAMPLE)]
+    if len(np.unique(sample)) > REPEATED * sample.size:
         return False
-    return len(np.unique(bits)) <= min(MOST_DISTINCT, bits.size)
+    return distinct_values(bits, min(MOST_DISTINCT, bits.size)) is not None
 
 
-def find_uniform(name: str, values: NDArray[np.float32]) -> StoredTensor | None:
-    """The tensor as integers times a scale (one, or one a channel), if that is exact.
-
-    Channels are the indices of the first axis, then of the last one.
-    """
-    if not np.isfinite(_spread(values).astype(np.float32)).all():
-        return None
-    scale = _scale_of(values)
-    if scale is not None:
-        return _uniform_if_exact(name, values, np.array([scale]), None)
-    for axis in sorted({0, values.ndim - 1}) if values.ndim > 1 else []:
-        rows = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
-        scales = []
-        for row in rows:
-            scale = _scale_of(row)
-            if scale is None:
-                break
-            scales.append(scale)
-        if len(scales) == len(rows):
-            return _uniform_if_exact(name, values, np.array(scales, np.float32), axis)
+def _axis_of_few_values(bits: Bits) -> int | None:
+    """An axis, each index of which has few distinct values; the first or the last."""
+    for axis in sorted({0, bits.ndim - 1}) if bits.ndim > 1 else []:
+        count = bits.shape[axis]
+        size = prod(bits.shape) // count
+        if count > MAX_CODEBOOKS or size < 32:
+            continue
+        most = min(MOST_IN_A_CHANNEL, size // 4)
+        channels = np.moveaxis(bits, axis, 0)
+        if all(distinct_values(channels[i], most) is not None for i in _first_and_all(count)):
+            return axis
     return None
 
 
-def _uniform_if_exact(
-    name: str, values: NDArray[np.float32], scales: NDArray[np.float32], axis: int | None
-) -> StoredTensor | None:
-    shaped = scales.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
-    codes = np.rint(values.astype(np.float64) / shaped)
-    if not np.abs(codes).max(initial=0) <= MOST_CODES:
-        return None
-    stored = uniform(name, codes.astype(np.int32), scales, axis)
-    return stored if np.array_equal(stored.bits, values.view(np.uint32)) else None
+def _first_and_all(count: int) -> list[int]:
+    """A few indices from all over, then every one: what fails fails early."""
+    return [*spread(count, 4).tolist(), *range(count)]
 
 
-def _scale_of(values: NDArray[np.float32]) -> np.float32 | None:
-    """A float32 s with values = float32(k)·s for integers k; None when there is none.
-
-    The smallest gap g between magnitudes is a few steps wide: s is near g, g/2, …. For each guess
-    the codes are fixed, and every value confines s to an interval of half a unit in its last
-    place; a float32 in all of them is the scale.
-    """
-    sample = np.unique(np.abs(_spread(values)))
-    if len(sample) > 2 * MOST_CODES or (len(sample) > SAMPLE // 2 and values.size > SAMPLE):
-        return None
-    magnitudes = np.unique(np.abs(values)).astype(np.float64)
-    magnitudes = magnitudes[magnitudes > 0]
-    if not len(magnitudes):
-        return np.float32(1)  # all zeros
-    if not np.isfinite(magnitudes[-1]):
-        return None
-    gap = float(np.diff(magnitudes, prepend=0.0).min())
-    for split in range(1, MOST_SPLITS + 1):
-        scale = _confined(magnitudes, gap / split)
-        if scale is not None:
-            return scale
-    return None
-
-
-def _confined(magnitudes: NDArray[np.float64], guess: float) -> np.float32 | None:
-    """The float32 nearest to `guess` that gives every magnitude exactly, or None."""
-    # A gap is a difference of rounded numbers: the largest code must not amplify its error, so
-    # the guess is refined on larger and larger magnitudes.
-    for reach in (8.0, 64.0, 512.0, 4096.0, 32768.0):
-        below = magnitudes[magnitudes <= reach * guess]
-        if len(below):
-            codes = np.rint(below / guess)
-            if codes[-1] == 0:
-                return None
-            guess = float(below @ codes / (codes @ codes))
-    codes = np.rint(magnitudes / guess)
-    if codes[-1] > MOST_CODES or codes[0] == 0:
-        return None
-    half = np.spacing(magnitudes.astype(np.float32)).astype(np.float64) / 2
-    low, high = ((magnitudes - half) / codes).max(), ((magnitudes + half) / codes).min()
-    factors = codes.astype(np.float32)
-    scale = np.float32(low)
-    while scale <= high and scale > 0:
-        if np.array_equal(factors * scale, magnitudes.astype(np.float32)):
-            return scale
-        scale = np.nextafter(scale, np.float32(np.inf))
-        if scale - low > 64 * np.spacing(np.float32(low)):
-            return None
-    return None
+def _with_repeated_rows(name: str, bits: Bits, dtype: str) -> list[StoredTensor]:
+    """The tensor as its distinct rows, where many are repeated."""
+    if bits.ndim < 2 or not 1 < bits.shape[0] <= MAX_NUMBERS or not bits.size:
+        return []
+    count, width = bits.shape[0], prod(bits.shape[1:])
+    columns = np.unravel_index(spread(width, SAMPLE_COLUMNS), bits.shape[1:])
+    some = spread(count, SAMPLE_ROWS)
+    sample = bits[(some[:, None], *(column[None] for column in columns))]
+    if len(np.unique(sample, axis=0)) > REPEATED * len(sample):
+        return []
+    index, first = row_index(bits)
+    if first.size > REPEATED * count:
+        return []
+    return [rows(form, index) for form in _forms(name, bits[first], dtype)]
