@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from laconic.coding import kernels
 from laconic.coding.coder import Coder, IntArray, Parted, Speed
+from laconic.coding.context import Context
 from laconic.coding.huffman import Huffman
 from laconic.coding.integers import blank, flat, octets, patterns
 from laconic.coding.rans import Rans
@@ -17,8 +19,11 @@ from laconic.coding.reader import Reader, varint
 from laconic.coding.reference import Bits, Bytes
 from laconic.coding.symbols import distinct
 
-PLANE_CODERS: tuple[Coder, ...] = (Huffman(), Rans())
+PLANE_CODERS: tuple[Coder, ...] = (Huffman(), Context(), Rans())
 """They code planes, and have no parts."""
+_NOISY = 7  # bits an item above which neighbours tell next to nothing
+_SAMPLE = 1 << 15
+_WORTH_WAITING = 0.98  # of the entropy: what a coder must come down to that is many times slower
 
 
 class Planes(Parted):
@@ -47,20 +52,21 @@ class Planes(Parted):
         coded, bodies = 0, []
         for index, least in enumerate(sizes[turn]):
             plane = _plane(items, index, turn)
-            body = self._coded(plane.reshape(codes.shape)) if least < plane.size else b""
+            body = b""
+            if least < plane.size:
+                body = self._coded(plane.reshape(codes.shape), 8 * least > _NOISY * plane.size)
             if body:
                 coded |= 1 << index
             bodies.append(body or plane.tobytes())
         return b"".join([varint(turn | coded << 1), *bodies])
 
-    def _coded(self, plane: IntArray) -> bytes:
+    def _coded(self, plane: IntArray, noisy: bool) -> bytes:
         """Size, coder and bytes of a plane; nothing where that is no gain."""
-        best = b""
-        for coder in PLANE_CODERS:
-            if coder.decode_speed >= self.slowest:
-                body = bytes([coder.number]) + coder.encode(plane)
-                if not best or len(body) < len(best):
-                    best = body
+        coders = [coder for coder in PLANE_CODERS if coder.decode_speed >= self.slowest]
+        if noisy or not _slow_ones_win(plane, coders):
+            coders = [coder for coder in coders if coder.decode_speed > Speed.SLOW]
+        bodies = [bytes([coder.number]) + coder.encode(plane) for coder in coders]
+        best = min(bodies, key=len)
         best = varint(len(best)) + best
         return best if len(best) < plane.size else b""
 
@@ -79,6 +85,16 @@ class Planes(Parted):
             plane = _decoded(body, shape) if coded >> index & 1 else octets(body.rest())
             kernels.active.plane_join(plane, index, turn, items)
         return out
+
+
+def _slow_ones_win(plane: IntArray, coders: Sequence[Coder]) -> bool:
+    """Whether to try slow coders: always on small planes, on others if they win on a sample."""
+    slow = [coder for coder in coders if coder.decode_speed == Speed.SLOW]
+    if plane.size <= 2 * _SAMPLE or not slow:
+        return True
+    sample = plane[: max(1, _SAMPLE * len(plane) // plane.size)]
+    least = _entropy_bytes(flat(sample))
+    return min(len(coder.encode(sample)) for coder in slow) < _WORTH_WAITING * least
 
 
 def _plane(items: Bits, index: int, turn: int) -> Bytes:
