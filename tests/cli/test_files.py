@@ -218,7 +218,8 @@ DAMAGES = {
     "empty": lambda data: b"",
     "a zip": lambda data: b"PK\x03\x04" + data,
     "a pickle": lambda data: b"\x80\x04\x95" + data,
-    "of a later version": lambda data: data[:7] + b"\x02" + data[8:],
+    "of a later version": lambda data: data[:7] + b"\x03" + data[8:],
+    "of version 1, which nobody released": lambda data: data[:7] + b"\x01" + data[8:],
     "with something behind it": lambda data: data + b"\x00",
 }
 COMMANDS = {

@@ -14,7 +14,7 @@ from laconic.container import about as about_section
 from laconic.container import foreign as foreign_section
 from laconic.container import probe as probe_section
 from laconic.container.deflate import deflate
-from laconic.container.foreign import Cut, Foreign, bits_in, cut_bytes, unpack_file
+from laconic.container.foreign import Cut, Foreign, bits_in, cut_pieces, unpack_file
 from laconic.container.probe import Probe, make_input
 from laconic.errors import FormatError, MismatchError, UsageError
 
@@ -175,7 +175,7 @@ def test_a_cut_out_has_the_bytes_that_stood_there(flags):
     bits = bits_in(data, np.dtype("<u4"), (2, 3), flags)
     assert bits.flags.c_contiguous
     assert bits.dtype == np.dtype("<u4")
-    assert cut_bytes(bits, Cut(0, flags)) == data
+    assert b"".join(cut_pieces(bits, Cut(0, flags))) == data
 
 
 def packed(tensors, section):

@@ -8,6 +8,7 @@ import pytest
 
 from laconic.container import DTYPES, GRIDS, SECTIONS, LacFile, pack_bytes, plain, to_bits, uniform
 from laconic.container.foreign import KINDS
+from laconic.container.grids.row_index import NUMBER as ROWS
 from laconic.container.layout import SAME
 from laconic.container.vocabulary import ATTRIBUTES, OPERATORS
 
@@ -49,6 +50,7 @@ def test_every_dtype_stands_there_with_its_number():
 def test_every_grid_section_and_kind_stands_there_with_its_number():
     for grid in GRIDS.values():
         assert f"| {grid.number} {grid.name} |" in SPEC
+    assert f"| {ROWS} rows |" in SPEC
     assert f"| {SAME} same |" in SPEC
     for name, number in SECTIONS.items():
         assert f"{number} {name}" in SPEC

@@ -3,7 +3,7 @@
 import numpy as np
 
 from laconic import runtime
-from laconic.container import StoredTensor, codebook, pack_bytes, plain, to_bits, uniform
+from laconic.container import StoredTensor, codebook, codebooks, pack_bytes, plain, to_bits, uniform
 from laconic.container import about as about_section
 from laconic.container import probe as probe_section
 from laconic.container import program as program_section
@@ -32,6 +32,20 @@ def small_tensors() -> list[StoredTensor]:
         plain("head.shift", to_bits(np.float32([1, -1, 0.5, 0])), "F32"),
         uniform("channels", np.arange(6).reshape(2, 3) - 2, np.float32([0.5, 3]), 0),
         codebook("few", to_bits(np.float16([0.5, 0, 0, -3] * 9)).reshape(2, 18), "F16"),
+        uniform(
+            "groups",
+            np.arange(24).reshape(2, 12) % 7 - 3,
+            np.float32([0.5, 3, 1, -2, 0.1, 7]),
+            tile=(1, 5),
+            rounding="F16",
+            minus_zero=True,
+        ),
+        codebooks(
+            "channels of few",
+            to_bits(np.float32([[1, 2, -1], [0, 5, 5], [-0.0, 7, 7]])),
+            "F32",
+            (1, 3),
+        ),
         plain("sparse", np.where(np.arange(200) % 17, 0, 7).astype("u1"), "I8"),
         plain("count", np.array(7, "u8"), "I64"),
         plain("nothing", np.zeros((0, 3), "u2"), "BF16"),

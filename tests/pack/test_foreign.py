@@ -520,8 +520,10 @@ def test_a_coder_that_loses_something_is_caught_before_a_foreign_file_is_written
 
     source = tmp_path / "x.safetensors"
     safetensors.numpy.save_file({"w": np.arange(6, dtype=np.float32)}, source)
-    real = coding.smallest
-    monkeypatch.setattr(coding, "smallest", lambda codes: real(codes ^ codes.dtype.type(1)))
+    real = coding.chosen
+    monkeypatch.setattr(
+        coding, "chosen", lambda codes, preset: real(codes ^ codes.dtype.type(1), preset)
+    )
     with pytest.raises(MismatchError, match="does not give back its source; nothing was written"):
         pack_file(source, tmp_path / "x.lac")
     assert list(tmp_path.iterdir()) == [source]

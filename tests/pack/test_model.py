@@ -84,7 +84,17 @@ def test_a_grid_keeps_the_codes_that_training_used():
     step = represent(layer, Uniform(bits=4, axis=0))
     tensor = stored(weights_only(layer), "weight")
     assert np.array_equal(tensor.codes, step.codes(layer.weight).numpy())
-    assert np.array_equal(tensor.tables["scale"], step.scale.numpy())
+    assert np.array_equal(tensor.tables["scale"].reshape(-1), step.scale.numpy())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_a_grid_keeps_its_codes_in_half_precision(dtype):
+    torch.manual_seed(0)
+    layer = nn.Linear(20, 10).to(dtype)
+    step = represent(layer, Affine(bits=6, axis=0))
+    tensor = stored(weights_only(layer), "weight")
+    assert np.array_equal(tensor.codes, step.codes(layer.weight).numpy())
+    assert np.array_equal(tensor.tables["scale"].reshape(-1), step.scale.numpy())
 
 
 def test_what_a_later_step_zeroed_has_code_0():
@@ -284,8 +294,10 @@ def test_a_program_that_computes_something_else_is_never_written(
 def test_a_coder_that_loses_something_is_caught_before_writing(tmp_path, monkeypatch):
     from laconic import coding
 
-    real = coding.smallest
-    monkeypatch.setattr(coding, "smallest", lambda codes: real(codes ^ codes.dtype.type(1)))
+    real = coding.chosen
+    monkeypatch.setattr(
+        coding, "chosen", lambda codes, preset: real(codes ^ codes.dtype.type(1), preset)
+    )
     with pytest.raises(MismatchError, match=r"weight: the coder .* does not give back its values"):
         pack(nn.Linear(3, 2), tmp_path / "x.lac", program=False)
     assert list(tmp_path.iterdir()) == []

@@ -10,26 +10,29 @@ import numpy as np
 import typer
 
 from laconic.cli import show
-from laconic.cli.options import Json, Source, Target, in_a_folder
+from laconic.cli.options import Coding, Json, MaxBytes, Source, Target, in_a_folder
+from laconic.container import MAX_BYTES
 from laconic.errors import DataError, MismatchError, UsageError
 
 if TYPE_CHECKING:
     from laconic.runtime import Session
 
 
-def pack(source: Source, target: Target, json: Json = False) -> None:
+def pack(source: Source, target: Target, coding: Coding = "smallest", json: Json = False) -> None:
     """Pack a .safetensors, .npz or .onnx file losslessly into a .lac file."""
     from laconic.pack.foreign import pack_file
 
-    size = pack_file(source, target)
+    size = pack_file(source, target, coding=coding)
     _sizes(source, target, source.stat().st_size, size, json)
 
 
-def unpack(source: Source, target: Target, json: Json = False) -> None:
+def unpack(
+    source: Source, target: Target, max_bytes: MaxBytes = MAX_BYTES, json: Json = False
+) -> None:
     """Unpack a .lac file into what it was made from (or, for a model, .safetensors or .npz)."""
     from laconic.container.foreign import unpack_file
 
-    unpack_file(source, target)
+    unpack_file(source, target, max_bytes=max_bytes)
     _sizes(source, target, source.stat().st_size, target.stat().st_size, json)
 
 
@@ -39,13 +42,14 @@ def export(
         Path,
         typer.Option(help="The ONNX file to write.", dir_okay=False, callback=in_a_folder),
     ],
+    max_bytes: MaxBytes = MAX_BYTES,
     json: Json = False,
 ) -> None:
     """Write an ordinary ONNX file that ONNX Runtime opens and that gives the same outputs."""
     from laconic.pack.export import export_onnx
 
     _check_suffix(onnx, ".onnx")
-    export_onnx(source, onnx)
+    export_onnx(source, onnx, max_bytes=max_bytes)
     _sizes(source, onnx, source.stat().st_size, onnx.stat().st_size, json)
 
 
@@ -67,12 +71,12 @@ def _sizes(source: Path, target: Path, before: int, after: int, json: bool) -> N
     )
 
 
-def inspect(source: Source, json: Json = False) -> None:
+def inspect(source: Source, max_bytes: MaxBytes = MAX_BYTES, json: Json = False) -> None:
     """Show each tensor: shape, steps, distinct values, zeros, coder, bytes, bits a weight."""
     from laconic.container import LacFile
     from laconic.measure.tensors import tensor_records
 
-    with LacFile(source) as file:
+    with LacFile(source, max_bytes=max_bytes) as file:
         file.check_parts()
         records = tensor_records(file)
         sections = {name: length for name, (_, length, _) in file.sections.items()}
@@ -88,15 +92,17 @@ def inspect(source: Source, json: Json = False) -> None:
     show.say(f"sections: {named or 'none'}; header {show.bytes_text(overhead)} bytes")
 
 
-def verify(source: Source, json: Json = False) -> None:
+def verify(source: Source, max_bytes: MaxBytes = MAX_BYTES, json: Json = False) -> None:
     """Check every checksum, decode every tensor, and run the probe."""
     from laconic import runtime
     from laconic.container import LacFile
 
-    with LacFile(source) as file:
+    with LacFile(source, max_bytes=max_bytes) as file:
         file.verify()
         tensors, has_program = len(file.entries), "program" in file.sections
-    deviation = runtime.load(source).check_probe() if has_program else None
+    deviation = None
+    if has_program:
+        deviation = runtime.load(source, max_bytes=max_bytes).check_probe()
     if json:
         show.print_json({"file": str(source), "tensors": tensors, "probe_deviation": deviation})
         return
@@ -117,6 +123,7 @@ def run(
         ),
     ],
     batch: Annotated[int, typer.Option(help="Examples computed at once.", min=1)] = 256,
+    max_bytes: MaxBytes = MAX_BYTES,
     json: Json = False,
 ) -> None:
     """Run a .lac file on an array, without PyTorch."""
@@ -126,7 +133,7 @@ def run(
     from laconic.container.atomic import write_bytes
 
     _check_suffix(output, ".npy", ".npz")
-    session = runtime.load(source)
+    session = runtime.load(source, max_bytes=max_bytes)
     if output.suffix != ".npz" and len(session.outputs) != 1:
         names = ", ".join(session.output_names)
         raise UsageError(f"{len(session.outputs)} outputs ({names}) need an .npz, not {output}")

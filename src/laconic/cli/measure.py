@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from laconic.cli import show
-from laconic.cli.options import Json, Task, in_a_folder
+from laconic.cli.options import Json, MaxBytes, Task, in_a_folder
+from laconic.container import MAX_BYTES
 from laconic.errors import LaconicError
 
 
@@ -18,6 +19,7 @@ def measure(
     task: Task,
     threads: Annotated[int, typer.Option(help="Threads for the timing.", min=1)] = 1,
     count: Annotated[int, typer.Option(help="Timed calls.", min=1)] = 50,
+    max_bytes: MaxBytes = MAX_BYTES,
     json: Json = False,
 ) -> None:
     """Measure .lac files on a task, side by side: bytes, MACs, memory, latency, metric."""
@@ -31,7 +33,7 @@ def measure(
     for file in files:
         with show.working(f"measuring {file}"):
             try:
-                found = measure_file(file, data, threads=threads, count=count)
+                found = measure_file(file, data, threads=threads, count=count, max_bytes=max_bytes)
             except LaconicError as error:
                 error.add_note(f"in {file}")
                 raise

@@ -22,5 +22,13 @@ CALLABLE = "zoo:NAME, module:callable or file.py:callable"
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Model = Annotated[str, typer.Argument(help=f"The network: {CALLABLE}.")]
 Task = Annotated[str, typer.Option(help=f"Data, loss and metric: {CALLABLE}.")]
+Coding = Annotated[
+    str,
+    typer.Option(help="smallest; or balanced or fastest: more bytes that decode faster."),
+]
+MaxBytes = Annotated[
+    int,
+    typer.Option("--max-bytes", help="Refuse a file that would unpack to more bytes.", min=0),
+]
 Source = Annotated[Path, typer.Argument(exists=True, dir_okay=False)]
 Target = Annotated[Path, typer.Argument(dir_okay=False, callback=in_a_folder)]

@@ -1,8 +1,18 @@
 """The `.lac` file: named tensors as coded integers, a program, a probe; NumPy alone reads it."""
 
 from laconic.container.dtypes import DTYPES, DType, dtype_of, from_bits, to_bits
-from laconic.container.file import MAX_BYTES, Entry, LacFile
-from laconic.container.grids import GRIDS, FileGrid, StoredTensor, codebook, plain, uniform
+from laconic.container.file import MAX_BYTES, LacFile
+from laconic.container.grids import (
+    GRIDS,
+    FileGrid,
+    StoredTensor,
+    codebook,
+    codebooks,
+    plain,
+    rows,
+    uniform,
+)
+from laconic.container.header import Entry
 from laconic.container.layout import SECTIONS, VERSION
 from laconic.container.probe import Probe
 from laconic.container.program import Node, Program, Value
@@ -24,10 +34,12 @@ __all__ = [
     "StoredTensor",
     "Value",
     "codebook",
+    "codebooks",
     "dtype_of",
     "from_bits",
     "pack_bytes",
     "plain",
+    "rows",
     "to_bits",
     "uniform",
     "write",

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Put `data` into `path`; whatever happens, `path` holds its old content or all of `data`."""
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` when the block ends, and vanishes when it fails.
+
+    It can be read back inside the block by its ``name``, after a ``flush``.
+    """
     target = Path(path)
     sibling = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
     try:
-        with sibling.open("wb") as file:
-            file.write(data)
+        with sibling.open("w+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         sibling.replace(target)
@@ -22,3 +29,9 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
         with contextlib.suppress(OSError):
             sibling.unlink()
         raise
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Put `data` into `path`; whatever happens, `path` holds its old content or all of `data`."""
+    with replacing(path) as file:
+        file.write(data)

@@ -1,93 +1,80 @@
-"""The `.lac` file, version 1: written whole, read one tensor at a time (spec/format.md)."""
+"""The `.lac` file, read one tensor at a time, and parts of a tensor (spec/format.md)."""
 
 from __future__ import annotations
 
 import contextlib
 import mmap
 import os
-import zlib
-from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from numpy.typing import NDArray
 
-from laconic import coding
 from laconic.coding.reader import Reader
-from laconic.container.dtypes import BY_NUMBER, DTYPES, Bits, from_bits
-from laconic.container.grids import (
-    GRID_NUMBERS,
-    FileGrid,
-    StoredTensor,
-    read_payload,
-)
-from laconic.container.layout import (
-    MAGIC,
-    MANY_DIMENSIONS,
-    MAX_NAME_BYTES,
-    SAME,
-    SECTION_NAMES,
-    VERSION,
-)
-from laconic.container.shapes import MAX_DIMENSIONS, is_possible
-from laconic.errors import FormatError, MismatchError
+from laconic.container.dtypes import Bits, from_bits
+from laconic.container.grids import StoredTensor
+from laconic.container.header import Entry, read_header
+from laconic.container.layout import SAME
+from laconic.container.payload import Payload, open_payload, part
+from laconic.errors import FormatError, MismatchError, UsageError
 
 MAX_BYTES = 2**32
 """Refuse files that would unpack to more than this, unless the caller allows it."""
-MAX_NAMES_BYTES = 2**26
-"""Of all names together: each takes up what it shares with the one before."""
-FOREIGN_STARTS = {b"PK": "a zip archive, such as .npz or .pt", b"\x80": "a pickle"}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What the header says of one tensor."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    offset: int
-    """Of the payload, from the start of the file."""
-    length: int
-    checksum: int
-
-    @property
-    def count(self) -> int:
-        """Number of elements."""
-        return prod(self.shape)
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of the values when unpacked."""
-        return self.count * DTYPES[self.dtype].size_bytes
+LONGEST_SAME = 16
+"""In bytes: no reference to another tensor is longer."""
 
 
 class LacFile:
     """An open `.lac` file; the header is read and checked, tensors are decoded on request.
 
+    A tensor is read from its own bytes, a part of a large one from its blocks: nothing else of the
+    file is touched.
+
     Args:
         source: a path (memory-mapped) or the bytes themselves.
         max_bytes: refuse a file whose tensors would unpack to more bytes than this.
+        threads: how many blocks of a tensor are decoded at once.
 
     Raises:
         FormatError: from the constructor and from every reading method, with the offset.
+
+    Examples:
+        >>> import numpy as np
+        >>> from laconic.container import pack_bytes, plain, to_bits
+        >>> table = np.float32([[1, 2], [3, 4], [5, 6]])
+        >>> with LacFile(pack_bytes([plain("table", to_bits(table), "F32")], {})) as file:
+        ...     file.array("table").sum(), file.rows("table", 1, 2)
+        (np.float32(21.0), array([[3., 4.]], dtype=float32))
     """
 
     def __init__(
-        self, source: str | os.PathLike[str] | bytes, *, max_bytes: int = MAX_BYTES
+        self,
+        source: str | os.PathLike[str] | bytes,
+        *,
+        max_bytes: int = MAX_BYTES,
+        threads: int = 1,
     ) -> None:
+        self.threads = threads
         self._map: mmap.mmap | None = None
         if isinstance(source, bytes):
             self.data = memoryview(source)
         else:
             self.data = self._mapped(Path(source))
         try:
-            self._read_header(max_bytes)
+            header = read_header(self.data)
+            total = sum(entry.size_bytes for entry in header.entries.values())
+            if total > max_bytes:
+                raise FormatError(
+                    f"the tensors unpack to {total:,} bytes; {max_bytes:,} are allowed "
+                    "(max_bytes, --max-bytes)",
+                    0,
+                )
         except FormatError:
             self.close()
             raise
+        self.entries, self.sections = header.entries, header.sections
+        self.names = list(self.entries)
 
     def _mapped(self, path: Path) -> memoryview:
         with path.open("rb") as file:
@@ -115,109 +102,15 @@ class LacFile:
     ) -> None:
         self.close()
 
-    def _read_header(self, max_bytes: int) -> None:
-        reader = Reader(self.data)
-        magic = bytes(self.data[:3])
-        if magic != MAGIC:
-            known = [what for start, what in FOREIGN_STARTS.items() if magic.startswith(start)]
-            found = f" (it may be {known[0]})" if known else ""
-            raise FormatError(
-                f"this is no .lac file: it starts with {magic!r}, not {MAGIC!r}{found}", 0
-            )
-        reader.take(3)
-        checksum = reader.u32()
-        start = reader.position
-        version = reader.u8()
-        if version != VERSION:
-            raise FormatError(
-                f"version {version}; this reader knows version {VERSION} (is laconic up to date?)",
-                start,
-            )
-        length = reader.varint()
-        begin = reader.position
-        reader.take(length)
-        end = reader.position
-        if zlib.crc32(self.data[start:end]) != checksum:
-            raise FormatError("the header's checksum is wrong: the file is damaged", 3)
-        self.entries: dict[str, Entry] = {}
-        self.sections: dict[str, tuple[int, int, int]] = {}
-        header = Reader(self.data[begin:end], begin)
-        position = self._read_entries(header, end)
-        self.names = list(self.entries)
-        self.places = {name: place for place, name in enumerate(self.names)}
-        position = self._read_sections(header, position)
-        header.end()
-        if position != len(self.data):
-            raise FormatError(
-                f"the parts end at byte {position}, the file has {len(self.data)}", end
-            )
-        total = sum(entry.size_bytes for entry in self.entries.values())
-        if total > max_bytes:
-            raise FormatError(
-                f"the tensors unpack to {total:,} bytes; {max_bytes:,} are allowed (max_bytes)", 0
-            )
-
-    def _read_entries(self, header: Reader, position: int) -> int:
-        previous, names_bytes = b"", 0
-        for _ in range(header.varint(header.remaining)):
-            shared = header.varint(len(previous))
-            raw = previous[:shared] + bytes(header.take(header.varint(MAX_NAME_BYTES - shared)))
-            names_bytes += len(raw)
-            if names_bytes > MAX_NAMES_BYTES:
-                raise header.error(f"the names take more than {MAX_NAMES_BYTES:,} bytes")
-            try:
-                name = raw.decode()
-            except UnicodeDecodeError as error:
-                raise header.error(f"the name {raw!r} is not UTF-8") from error
-            head = header.u8()
-            if head & 31 not in BY_NUMBER:
-                raise header.error(f"{name}: no dtype has number {head & 31}")
-            dimensions = head >> 5
-            if dimensions == MANY_DIMENSIONS:
-                dimensions = header.varint(MAX_DIMENSIONS)
-                if dimensions < MANY_DIMENSIONS:
-                    raise header.error(f"{name}: {dimensions} dimensions have a shorter form")
-            shape = tuple(header.varint() for _ in range(dimensions))
-            if not is_possible(shape):
-                raise header.error(f"{name}: a shape of {shape} is beyond any memory")
-            length = header.varint()
-            if name in self.entries:
-                raise header.error(f"two tensors are named {name!r}")
-            dtype = BY_NUMBER[head & 31].name
-            self.entries[name] = Entry(name, dtype, shape, position, length, header.u32())
-            position += length
-            previous = raw
-        return position
-
-    def _read_sections(self, header: Reader, position: int) -> int:
-        last = 0
-        for _ in range(header.varint(header.remaining)):
-            number = header.u8()
-            if number not in SECTION_NAMES or number <= last:
-                raise header.error(f"section {number} is unknown, repeated or out of order")
-            length = header.varint()
-            self.sections[SECTION_NAMES[number]] = (position, length, header.u32())
-            position += length
-            last = number
-        return position
-
-    def _part(self, offset: int, length: int, checksum: int, what: str) -> memoryview:
-        part = self.data[offset : offset + length]
-        if len(part) != length:
-            raise FormatError(f"{what}: the file ends before its {length} bytes", offset)
-        if zlib.crc32(part) != checksum:
-            raise FormatError(f"{what}: the checksum is wrong, the bytes are damaged", offset)
-        return part
-
     def check_parts(self) -> None:
         """Hold every part against its checksum, decoding none; FormatError at the first fault.
 
         Reading one tensor reads its own bytes alone; who answers for the whole file calls this.
         """
         for entry in self.entries.values():
-            self._payload(entry)
+            part(self.data, entry.offset, entry.length, entry.checksum, entry.name)
         for name, place in self.sections.items():
-            self._part(*place, f"section {name}")
+            part(self.data, *place, f"section {name}")
 
     def entry(self, name: str) -> Entry:
         """The header's line on a tensor.
@@ -234,73 +127,79 @@ class LacFile:
         """The bytes of a section (a key of `SECTIONS`), or None when the file has none."""
         if name not in self.sections:
             return None
-        return bytes(self._part(*self.sections[name], f"section {name}"))
+        return bytes(part(self.data, *self.sections[name], f"section {name}"))
 
-    def payload(self, name: str) -> tuple[Entry, Reader]:
-        """The entry whose bytes hold this tensor (an earlier one when tied), and a reader on them.
-
-        The reader stands behind the grid number.
-        """
+    def same_as(self, name: str) -> str | None:
+        """The earlier tensor that this one is tied to, or None."""
         entry = self.entry(name)
-        reader = self._payload(entry)
-        if reader.data[:1] != bytes([SAME]):
-            return entry, reader
-        reader.u8()
+        if not self._is_same(entry):
+            return None
+        whole = part(self.data, entry.offset, entry.length, entry.checksum, entry.name)
+        reader = Reader(whole[1:], entry.offset + 1)
         first = reader.varint()
         reader.end()
-        if first >= self.places[name]:
+        if first >= entry.place:
             raise reader.error(f"{name} claims to equal tensor {first}, which is not before it")
         origin = self.entries[self.names[first]]
         if (origin.dtype, origin.shape) != (entry.dtype, entry.shape):
             raise reader.error(f"{name} claims to equal {origin.name} of another shape or dtype")
-        reader = self._payload(origin)
-        if reader.data[:1] == bytes([SAME]):
-            raise reader.error(f"{name} equals {origin.name}, which is itself a reference")
-        return origin, reader
+        if self._is_same(origin):
+            raise FormatError(
+                f"{name} equals {origin.name}, which is itself a reference", origin.offset
+            )
+        return origin.name
 
-    def _payload(self, entry: Entry) -> Reader:
-        part = self._part(entry.offset, entry.length, entry.checksum, entry.name)
-        return Reader(part, entry.offset)
+    def _is_same(self, entry: Entry) -> bool:
+        if entry.length > LONGEST_SAME:
+            return False
+        whole = part(self.data, entry.offset, entry.length, entry.checksum, entry.name)
+        return whole[:1] == bytes([SAME])
+
+    def payload(self, name: str) -> Payload:
+        """The tensor's payload (that of an earlier one when tied), checked and not yet decoded."""
+        origin = self.same_as(name)
+        return open_payload(self.data, self.entries[name if origin is None else origin])
 
     def stored(self, name: str) -> StoredTensor:
         """The tensor's codes and tables, decoded from its own bytes alone."""
-        entry, reader = self.payload(name)
-        tensor = read_payload(reader, self._grid(reader, name), name, entry.dtype, entry.shape)
-        reader.end()
-        return tensor
-
-    def _grid(self, reader: Reader, name: str) -> FileGrid:
-        number = reader.u8()
-        if number not in GRID_NUMBERS:
-            raise reader.error(f"{name}: no grid has number {number}")
-        return GRID_NUMBERS[number]
-
-    def same_as(self, name: str) -> str | None:
-        """The earlier tensor that this one is tied to, or None."""
-        origin, _ = self.payload(name)
-        return None if origin.name == name else origin.name
+        return self.payload(name).stored(name, self.threads)
 
     def coder(self, name: str) -> str:
         """The name of the coder that holds the tensor's codes."""
-        entry, reader = self.payload(name)
-        self._grid(reader, name).read_tables(reader, entry.dtype, entry.shape)
-        return coding.coder_of(reader.rest())
+        return self.payload(name).coder
 
     def bits(self, name: str) -> Bits:
         """The values' bits as unsigned integers."""
-        return self.stored(name).bits
+        return self.payload(name).bits(self.threads)
 
     def array(self, name: str) -> NDArray[Any]:
         """The values; bfloat16 widened exactly to float32."""
         return from_bits(self.bits(name), self.entry(name).dtype)
+
+    def rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """The values of indices `start` to before `stop` of the first axis.
+
+        Of a tensor in blocks only those are read that hold these rows.
+
+        Raises:
+            UsageError: the tensor has no such rows.
+        """
+        entry = self.entry(name)
+        if not (entry.shape and 0 <= start <= stop <= entry.shape[0]):
+            raise UsageError(f"{name} has the shape {list(entry.shape)}: no rows {start} to {stop}")
+        width = entry.count // max(1, entry.shape[0])
+        bits = self.payload(name).bits_from(start * width, stop * width)
+        return from_bits(bits.reshape(stop - start, *entry.shape[1:]), entry.dtype)
 
     def verify(self) -> None:
         """Decode every tensor and every section; FormatError at the first fault."""
         # Not above: the sections' readers stand on this module.
         from laconic.container import about, foreign, probe, program
 
+        self.check_parts()
         for name in self.names:
-            self.stored(name)
+            for _ in self.payload(name).pieces():
+                pass  # decoding is the test
         for name, (offset, _, _) in self.sections.items():
             data = self.section(name) or b""
             match name:

@@ -8,27 +8,29 @@ made anew (stored, fixed date).
 
 from __future__ import annotations
 
-import io
 import os
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from laconic.coding.reader import Reader, varint
-from laconic.container.atomic import write_bytes
+from laconic.container.atomic import replacing
 from laconic.container.deflate import deflate, inflate, inside_inflated
 from laconic.container.dtypes import Bits
 from laconic.container.file import MAX_BYTES, LacFile
-from laconic.container.tensor_files import MEMBER_DATE, npz_bytes, safetensors_bytes
+from laconic.container.tensor_files import MEMBER_DATE, TENSOR_FILES
 from laconic.errors import FormatError, UsageError
 
 KINDS = {".safetensors": 1, ".npz": 2, ".onnx": 3}
 """Suffix → the byte that names this kind of file in the section."""
 SUFFIXES = {number: suffix for suffix, number in KINDS.items()}
 FORTRAN, BIG_ENDIAN = 1, 2
+TURNED = 2**20
+"""Items of a tensor in Fortran order that are put into C order at a time."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Foreign:
     cuts: tuple[Cut, ...]
     members: tuple[tuple[str, int], ...]
     """Of an `.npz`: names and lengths of the files in it, one after the other in the stream."""
-    skeleton: bytes
+    skeleton: bytes | memoryview
 
 
 def encode(foreign: Foreign) -> bytes:
@@ -97,16 +99,21 @@ def _read_all(reader: Reader, suffix: str) -> Foreign:
             members.append((text.decode(), reader.varint()))
         except UnicodeDecodeError as error:
             raise reader.error(f"the name {text[:20]!r} is not UTF-8") from error
-    skeleton = bytes(reader.rest())
+    skeleton = reader.rest()
     if sum(cut.gap for cut in cuts) > len(skeleton):
         raise reader.error(f"the cuts reach beyond the skeleton of {len(skeleton)} bytes")
     return Foreign(suffix, tuple(cuts), tuple(members), skeleton)
 
 
-def cut_bytes(bits: Bits, cut: Cut) -> bytes:
-    """A tensor's bytes as they stood in the stream."""
+def cut_pieces(bits: Bits, cut: Cut) -> Iterator[bytes]:
+    """A tensor's bytes as they stood in the stream, or those of a run of it in C order."""
     order = bits.dtype.newbyteorder(">" if cut.flags & BIG_ENDIAN else "<")
-    return bits.astype(order, copy=False).tobytes("F" if cut.flags & FORTRAN else "C")
+    if not cut.flags & FORTRAN:
+        yield bits.astype(order, copy=False).tobytes()
+        return
+    turned = bits.T
+    for start in range(0, turned.size, TURNED):
+        yield turned.flat[start : start + TURNED].astype(order, copy=False).tobytes()
 
 
 def check_cuts(file: LacFile, foreign: Foreign) -> None:
@@ -122,22 +129,22 @@ def check_cuts(file: LacFile, foreign: Foreign) -> None:
         )
 
 
-def spliced(file: LacFile, foreign: Foreign) -> bytes:
-    """The stream again: the skeleton with every tensor in its place.
+def spliced(file: LacFile, foreign: Foreign) -> Iterator[bytes | memoryview]:
+    """The stream again, piece by piece: the skeleton with every tensor in its place.
 
     Raises:
         FormatError: tensors are damaged, or there are not as many as cuts.
     """
     check_cuts(file, foreign)
-    return b"".join(_parts(file, foreign))
-
-
-def _parts(file: LacFile, foreign: Foreign) -> Iterator[bytes]:
     position = 0
     for name, cut in zip(file.entries, foreign.cuts, strict=True):
         yield foreign.skeleton[position : position + cut.gap]
         position += cut.gap
-        yield cut_bytes(file.bits(name), cut)
+        if cut.flags & FORTRAN:
+            yield from cut_pieces(file.bits(name), cut)
+            continue
+        for _, bits in file.payload(name).pieces():
+            yield from cut_pieces(bits, cut)
     yield foreign.skeleton[position:]
 
 
@@ -167,46 +174,50 @@ def unpack_file(
         file.check_parts()
         section = file.section("foreign")
         if section is None:
-            data = _tensor_file(file, suffix)
-        else:
-            offset = file.sections["foreign"][0]
-            foreign = decode(section, offset, max_bytes=max_bytes)
-            if suffix != foreign.suffix:
+            if suffix not in TENSOR_FILES:
                 raise UsageError(
-                    f"{source} was packed from a {foreign.suffix} file; give a target that ends "
-                    f"in {foreign.suffix}, not {Path(target).name!r}"
+                    "this .lac file holds a model's tensors; give a target that ends in "
+                    f"{' or '.join(TENSOR_FILES)}, not {suffix or 'nothing'!r} (for ONNX: laconic "
+                    "export)"
                 )
-            stream = spliced(file, foreign)
-            data = stream if suffix != ".npz" else _zipped(stream, foreign, offset)
-    write_bytes(target, data)
+            with replacing(target) as out:
+                TENSOR_FILES[suffix](out, file)
+            return
+        offset = file.sections["foreign"][0]
+        foreign = decode(section, offset, max_bytes=max_bytes)
+        if suffix != foreign.suffix:
+            raise UsageError(
+                f"{source} was packed from a {foreign.suffix} file; give a target that ends "
+                f"in {foreign.suffix}, not {Path(target).name!r}"
+            )
+        with replacing(target) as out:
+            if suffix == ".npz":
+                _write_zip(out, file, foreign)
+            else:
+                out.writelines(spliced(file, foreign))
 
 
-def _tensor_file(file: LacFile, suffix: str) -> bytes:
-    """The tensors of a model's `.lac` by name."""
-    if suffix == ".safetensors":
-        return safetensors_bytes(
-            {name: (entry.dtype, file.bits(name)) for name, entry in file.entries.items()}
-        )
-    if suffix == ".npz":
-        return npz_bytes({name: (e.dtype, file.bits(name)) for name, e in file.entries.items()})
-    raise UsageError(
-        f"this .lac file holds a model's tensors; give a target that ends in .safetensors or "
-        f".npz, not {suffix or 'nothing'!r} (for ONNX: laconic export)"
-    )
-
-
-def _zipped(stream: bytes, foreign: Foreign, offset: int) -> bytes:
-    if sum(length for _, length in foreign.members) != len(stream):
-        raise FormatError(f"the members do not add up to {len(stream)} bytes", offset)
+def _write_zip(out: BinaryIO, file: LacFile, foreign: Foreign) -> None:
+    """The members, stored."""
+    offset = file.sections["foreign"][0]
+    total = len(foreign.skeleton) + sum(entry.size_bytes for entry in file.entries.values())
+    if sum(length for _, length in foreign.members) != total:
+        raise FormatError(f"the members do not add up to {total} bytes", offset)
     if len({name for name, _ in foreign.members}) != len(foreign.members):
         raise FormatError("two members have one name", offset)
-    buffer, position = io.BytesIO(), 0
-    with zipfile.ZipFile(buffer, "w") as archive:
+    parts, part = spliced(file, foreign), memoryview(b"")
+    with zipfile.ZipFile(out, "w") as archive:
         for name, length in foreign.members:
-            member = zipfile.ZipInfo(name, MEMBER_DATE)
-            archive.writestr(member, stream[position : position + length])
-            position += length
-    return buffer.getvalue()
+            info = zipfile.ZipInfo(name, MEMBER_DATE)
+            info.file_size = length
+            with archive.open(info, "w") as member:
+                while length:
+                    while not part:
+                        part = memoryview(next(parts))
+                    taken = part[:length]
+                    member.write(taken)
+                    length -= len(taken)
+                    part = part[len(taken) :]
 
 
 def bits_in(
@@ -215,7 +226,7 @@ def bits_in(
     shape: tuple[int, ...],
     flags: int,
 ) -> Bits:
-    """A tensor's bits from its bytes in a stream; `cut_bytes` gives the bytes again."""
+    """A tensor's bits from its bytes in a stream; `cut_pieces` gives the bytes again."""
     stored = dtype.newbyteorder(">" if flags & BIG_ENDIAN else "<")
     flat = np.frombuffer(data, stored)
     ordered = flat.reshape(shape, order="F" if flags & FORTRAN else "C")

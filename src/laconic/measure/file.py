@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from laconic import runtime
-from laconic.container import LacFile
+from laconic.container import MAX_BYTES, LacFile
 from laconic.errors import DataError, MismatchError
 from laconic.measure.latency import latency
 from laconic.measure.memory import peak_memory_bytes
@@ -31,6 +31,7 @@ def measure_file(
     metric: dict[str, float] | None = None,
     threads: int = 1,
     count: int = 50,
+    max_bytes: int = MAX_BYTES,
 ) -> Measurement:
     """Measure a ``.lac`` file that holds a program, run by `laconic.runtime`.
 
@@ -41,6 +42,7 @@ def measure_file(
         metric: values that are known already, by split; taken over.
         threads: for the timing.
         count: timed calls.
+        max_bytes: refuse a file whose tensors would unpack to more bytes than this.
 
     Raises:
         FormatError: the file is damaged.
@@ -48,10 +50,10 @@ def measure_file(
     """
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     example = task.example_input.detach().cpu().numpy()
-    session = runtime.load(data)
+    session = runtime.load(data, max_bytes=max_bytes)
     name = only_input(session)
     macs, effective = count_macs(session, {name: example})
-    with LacFile(data) as file:
+    with LacFile(data, max_bytes=max_bytes) as file:
         statistics = statistics_of(session.program)
         entries = owned_entries(file, session.program)
         parameters = sum(entry.count for entry in entries if entry.name not in statistics)
@@ -71,7 +73,9 @@ def measure_file(
         nonzeros=nonzeros,
         macs=macs,
         effective_macs=effective,
-        peak_memory_bytes=peak_memory_bytes(lambda: runtime.load(data)(**{name: example})),
+        peak_memory_bytes=peak_memory_bytes(
+            lambda: runtime.load(data, max_bytes=max_bytes)(**{name: example})
+        ),
         latency=latency(
             lambda: session(**{name: example}), SOURCE_NAME, threads=threads, count=count
         ),

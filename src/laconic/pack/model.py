@@ -13,17 +13,22 @@ import torch
 from torch import Tensor, nn
 
 from laconic import runtime
+from laconic.coding import presets
 from laconic.container import LacFile, Probe, Program, StoredTensor, codebook, pack_bytes, uniform
 from laconic.container import about as about_section
 from laconic.container import probe as probe_section
 from laconic.container import program as program_section
 from laconic.container.atomic import write_bytes
 from laconic.container.dtypes import Bits
+from laconic.container.grids.uniform_grid import ROUNDINGS
 from laconic.errors import MismatchError, UnsupportedError, UsageError
 from laconic.pack.structure import structured
 from laconic.pack.torch_bits import FILE_DTYPES, bits_of
 from laconic.pack.torch_program import Example, capture, run
 from laconic.represent import Grid, Step, chains, plain_state
+
+NO_LIMIT = 2**62
+"""What is packed here is in memory already."""
 
 
 def pack(
@@ -35,6 +40,7 @@ def pack(
     probe: bool = True,
     about: bool | Mapping[str, Any] = True,
     dynamic_batch: bool = True,
+    coding: str = "smallest",
 ) -> int:
     """Write a model as one `.lac` file that decodes to exactly its weights; returns the bytes.
 
@@ -52,6 +58,7 @@ def pack(
         about: store the steps of each weight as text; a mapping (``{"labels": [...]}``) adds
             entries of its own; False stores nothing.
         dynamic_batch: the program takes any batch size.
+        coding: ``"smallest"``, or a preset that decodes faster (`laconic.coding.chosen`).
 
     Raises:
         UsageError: no example input for the program, or one on which the model does not run.
@@ -71,6 +78,7 @@ def pack(
         probe=probe,
         about=about,
         dynamic_batch=dynamic_batch,
+        coding=coding,
     )
     write_bytes(path, data)
     return len(data)
@@ -84,9 +92,10 @@ def pack_model_bytes(
     probe: bool = True,
     about: bool | Mapping[str, Any] = True,
     dynamic_batch: bool = True,
+    coding: str = "smallest",
 ) -> bytes:
     """The bytes of the file that `pack` writes, with its arguments and errors."""
-    tensors, expected = _stored_tensors(model)
+    tensors, expected = _stored_tensors(model, coding)
     sections: dict[str, bytes] = {}
     if described := _described(model, about):
         sections["about"] = about_section.encode(described)
@@ -119,8 +128,9 @@ def _described(model: nn.Module, about: bool | Mapping[str, Any]) -> dict[str, A
     return described if about is True else {**described, **about}
 
 
-def _stored_tensors(model: nn.Module) -> tuple[list[StoredTensor], dict[str, Bits]]:
+def _stored_tensors(model: nn.Module, coding: str) -> tuple[list[StoredTensor], dict[str, Bits]]:
     """Every tensor in its smallest form, and the bits that each must decode to."""
+    presets.slowest(coding)
     for name, value in model.state_dict().items():
         if not isinstance(value, Tensor):
             kind = type(value).__name__
@@ -135,33 +145,35 @@ def _stored_tensors(model: nn.Module) -> tuple[list[StoredTensor], dict[str, Bit
             stored, bits = replace(first, name=name), expected[first.name]
         else:
             bits, dtype = bits_of(name, tensor)
-            stored = _stored(name, tensor, bits, dtype, steps.get(name, []))
+            stored = _stored(name, tensor, bits, dtype, steps.get(name, []), coding)
         seen.setdefault(id(tensor), stored)
         tensors.append(stored)
         expected[name] = bits
     return tensors, expected
 
 
-def _stored(name: str, tensor: Tensor, bits: Bits, dtype: str, steps: list[Step]) -> StoredTensor:
+def _stored(
+    name: str, tensor: Tensor, bits: Bits, dtype: str, steps: list[Step], coding: str
+) -> StoredTensor:
     """On its chain's grid when that gives the same bits, else by its values' structure."""
     grid = next((step for step in reversed(steps) if isinstance(step, Grid)), None)
-    if grid is not None and grid.form == "uniform" and dtype == "F32":
+    if grid is not None and grid.form == "uniform" and dtype in ROUNDINGS:
         with torch.no_grad():
             # A grid value's code is the value's own; what a later step zeroed has code 0.
             codes = grid.codes(tensor).cpu().numpy()
             tables = {key: table.cpu().numpy() for key, table in grid.tables().items()}
-        axis = int(tables["axis"])
-        candidate = uniform(name, codes, tables["scale"].reshape(-1), axis if axis >= 0 else None)
+        axis = int(tables["axis"]) if tables["axis"] >= 0 else None
+        candidate = uniform(name, codes, tables["scale"], axis, dtype=dtype)
         if np.array_equal(candidate.bits, bits):
-            return candidate
+            return replace(candidate, coding=coding)
     if grid is not None and grid.form == "codebook":
-        return codebook(name, bits, dtype)
-    return structured(name, bits, dtype)
+        return replace(codebook(name, bits, dtype), coding=coding)
+    return structured(name, bits, dtype, coding)
 
 
 def _verified(data: bytes, expected: Mapping[str, Bits]) -> bytes:
     """`data`, once every tensor in it decodes to the bits that the model has."""
-    with LacFile(data) as file:
+    with LacFile(data, max_bytes=NO_LIMIT) as file:
         for name, bits in expected.items():
             if not np.array_equal(file.bits(name), bits):
                 raise MismatchError(
@@ -179,7 +191,7 @@ def _probe(data: bytes, program: Program, model: nn.Module) -> Probe:
         MismatchError: the program computes something else than the model.
     """
     try:
-        session = runtime.load(data)
+        session = runtime.load(data, max_bytes=NO_LIMIT)
     except UnsupportedError as error:
         raise UnsupportedError(
             f"{error}\npack(..., probe=False) stores the program unchecked, "

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import shutil
+import tempfile
 import tokenize
 import zipfile
 import zlib
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -13,7 +17,7 @@ from laconic.container.dtypes import BY_NUMPY
 from laconic.container.file import MAX_BYTES
 from laconic.container.foreign import BIG_ENDIAN, FORTRAN
 from laconic.errors import FormatError, UnsupportedError
-from laconic.pack.stream import Place, Stream
+from laconic.pack.stream import Place, Stream, mapped
 
 BROKEN = (
     zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError,
@@ -22,41 +26,53 @@ BROKEN = (
 """What `zipfile` raises when an archive is damaged, encrypted or of an unknown kind, and NumPy when
 the header of an `.npy` is no Python literal."""
 
+MAX_HEADER_BYTES = 2**16
+"""Of an `.npy`; NumPy reads headers of at most 10,000 bytes."""
+COPIED = 2**20
+"""Bytes of a member in memory at a time."""
 
-def read_npz(data: bytes) -> Stream:
+
+def read_npz(file: BinaryIO, folder: Path) -> Stream:
     """The members one after the other; of each `.npy` the array's bytes are a place.
 
     Strings, dates and records stay what they are, bytes of the skeleton.
+
+    Args:
+        file: the open file.
+        folder: members are unpacked to a file without a name here, not to memory.
 
     Raises:
         FormatError: no zip, a damaged member, or two members of one name.
         UnsupportedError: an array of Python objects (pickle), or more than 4 GiB.
     """
-    parts: list[bytes] = []
     places: list[Place] = []
     members: list[tuple[str, int]] = []
-    position = 0
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(file) as archive, tempfile.TemporaryFile(dir=folder) as unpacked:
             total = sum(info.file_size for info in archive.infolist())
             if total > MAX_BYTES:
                 raise UnsupportedError(f"the members have {total:,} bytes; 4 GiB are possible")
             for info in archive.infolist():
-                parts.append(archive.read(info))
-                members.append((info.filename, len(parts[-1])))
-                if info.filename.endswith(".npy"):
-                    places += _array_in(info.filename, parts[-1], position)
-                position += len(parts[-1])
+                start = unpacked.tell()
+                with archive.open(info) as member:
+                    shutil.copyfileobj(member, unpacked, COPIED)
+                members.append((info.filename, unpacked.tell() - start))
+            data = mapped(unpacked)
+        position = 0
+        for name, length in members:
+            if name.endswith(".npy"):
+                places += _array_in(name, data[position : position + length], position)
+            position += length
     except BROKEN as error:
         raise FormatError(f"this is no readable .npz file: {error}", 0) from error
     if len({name for name, _ in members}) != len(members):
         raise FormatError("two members of the .npz file have one name", 0)
-    return Stream(b"".join(parts), places, tuple(members))
+    return Stream(data, places, tuple(members))
 
 
-def _array_in(member: str, data: bytes, origin: int) -> list[Place]:
+def _array_in(member: str, data: memoryview, origin: int) -> list[Place]:
     """The array of a `.npy` file that stands at `origin`, or nothing for other dtypes."""
-    file = io.BytesIO(data)
+    file = io.BytesIO(data[:MAX_HEADER_BYTES])
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
 
 from laconic.coding.reader import Reader
 from laconic.errors import FormatError, UnsupportedError
-from laconic.pack.stream import Place, Stream, raw_place
+from laconic.pack.stream import Place, Stream, mapped, raw_place
 
 # Field numbers of the messages, from onnx.proto.
 MODEL_GRAPH, NODE_OUTPUT = 7, 2
@@ -33,13 +35,18 @@ SMALLEST = 64
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 
-def read_onnx(data: bytes) -> Stream:
+def read_onnx(file: BinaryIO, folder: Path) -> Stream:
     """The raw bytes of every initializer and constant are a place; all else is skeleton.
+
+    Args:
+        file: the open file.
+        folder: where space for unpacking is; an `.onnx` file needs none.
 
     Raises:
         FormatError: the bytes are no protobuf message, or no ONNX model.
         UnsupportedError: weights that lie in another file beside this one.
     """
+    data = mapped(file)
     places: list[Place] = []
     fields = _walk(data, 0, len(data), "model", "", places, 0)
     if MODEL_GRAPH not in fields:
@@ -47,9 +54,9 @@ def read_onnx(data: bytes) -> Stream:
     return Stream(data, places)
 
 
-def _fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+def _fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Number, wire type, start and end of each field of a message; varints as (value, 0)."""
-    reader = Reader(memoryview(data)[start:end], start)
+    reader = Reader(data[start:end], start)
     while reader.remaining:
         number, wire = divmod(_varint(reader), 8)
         if wire == VARINT:
@@ -75,7 +82,7 @@ def _varint(reader: Reader) -> int:
 
 
 def _walk(
-    data: bytes, start: int, end: int, message: str, name: str, places: list[Place], depth: int
+    data: memoryview, start: int, end: int, message: str, name: str, places: list[Place], depth: int
 ) -> set[int]:
     """Collect the tensors inside a message; returns the numbers of its fields."""
     if depth > MAX_DEPTH:
@@ -94,15 +101,15 @@ def _walk(
     return {number for number, *_ in fields}
 
 
-def _output_name(data: bytes, start: int, end: int) -> str:
+def _output_name(data: memoryview, start: int, end: int) -> str:
     """A constant is called by the first output of its node."""
     for number, wire, begin, stop in _fields(data, start, end):
         if number == NODE_OUTPUT and wire == BYTES:
-            return data[begin:stop].decode("utf-8", "replace")
+            return bytes(data[begin:stop]).decode("utf-8", "replace")
     return ""
 
 
-def _tensor(data: bytes, start: int, end: int, name: str) -> list[Place]:
+def _tensor(data: memoryview, start: int, end: int, name: str) -> list[Place]:
     """The bytes of a TensorProto's values, if they stand in one piece."""
     dims: list[int] = []
     pieces: list[tuple[int, int, int]] = []
@@ -114,7 +121,7 @@ def _tensor(data: bytes, start: int, end: int, name: str) -> list[Place]:
                 "file first: onnx.save(onnx.load(path), path)"
             )
         if number == NAME and wire == BYTES:
-            name = data[begin:stop].decode("utf-8", "replace") or name
+            name = bytes(data[begin:stop]).decode("utf-8", "replace") or name
         elif number == DATA_TYPE and wire == VARINT:
             dtype = begin
         elif number == DIMS:
@@ -131,9 +138,9 @@ def _tensor(data: bytes, start: int, end: int, name: str) -> list[Place]:
     return [place.storable] if place.dtype == typed and place.fits else []
 
 
-def _numbers(data: bytes, start: int, end: int) -> list[int]:
+def _numbers(data: memoryview, start: int, end: int) -> list[int]:
     """A packed list of varints."""
-    reader = Reader(memoryview(data)[start:end], start)
+    reader = Reader(data[start:end], start)
     found = []
     while reader.remaining:
         found.append(_varint(reader))

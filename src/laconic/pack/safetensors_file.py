@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TypeGuard
+from pathlib import Path
+from typing import Any, BinaryIO, TypeGuard
 
 from laconic.container.dtypes import DTYPES
 from laconic.errors import FormatError
-from laconic.pack.stream import Place, Stream, raw_place
+from laconic.pack.stream import Place, Stream, mapped, raw_place
 
 HEADER_START = 8
 MAX_HEADER_BYTES = 100_000_000
 """What the library itself refuses to exceed."""
 
 
-def read_safetensors(data: bytes) -> Stream:
+def read_safetensors(file: BinaryIO, folder: Path) -> Stream:
     """Eight bytes of header length, a JSON header, then the tensors' bytes.
 
     A dtype that `.lac` files do not know (those of less than a byte) becomes unsigned bytes.
 
+    Args:
+        file: the open file.
+        folder: where space for unpacking is; a `.safetensors` file needs none.
+
     Raises:
         FormatError: the header is no such header, or promises bytes that are not there.
     """
+    data = mapped(file)
     if len(data) < HEADER_START:
         raise FormatError(f"{len(data)} bytes are too few for a .safetensors file", 0)
     length = int.from_bytes(data[:HEADER_START], "little")
@@ -30,7 +36,9 @@ def read_safetensors(data: bytes) -> Stream:
         limit = min(MAX_HEADER_BYTES, len(data) - HEADER_START)
         raise FormatError(f"a header of {length} bytes is promised; at most {limit} can be", 0)
     try:
-        header = json.loads(data[HEADER_START:start].decode(), object_pairs_hook=_without_repeats)
+        header = json.loads(
+            bytes(data[HEADER_START:start]).decode(), object_pairs_hook=_without_repeats
+        )
     except (ValueError, RecursionError) as error:
         raise FormatError(f"the header is no JSON: {error}", HEADER_START) from error
     if not isinstance(header, dict):

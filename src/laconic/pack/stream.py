@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 from dataclasses import dataclass
 from math import prod
+from typing import BinaryIO
 
 from laconic.container.dtypes import DTYPES
 from laconic.container.shapes import is_possible
@@ -41,9 +44,23 @@ class Place:
 class Stream:
     """A file as a stream of bytes; `members` as in `laconic.container.foreign.Foreign`."""
 
-    data: bytes
+    data: memoryview
+    """Mapped: what was looked at may leave memory again."""
     places: list[Place]
     members: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def ordered(self) -> list[Place]:
+        """The places as they stand in the stream."""
+        return sorted(self.places, key=lambda place: (place.start, place.end))
+
+
+def mapped(file: BinaryIO) -> memoryview:
+    """The bytes of an open file without reading them; they stay when it is closed."""
+    file.flush()
+    if os.fstat(file.fileno()).st_size == 0:
+        return memoryview(b"")  # nothing cannot be mapped
+    return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def raw_place(name: str, start: int, end: int) -> Place:
