@@ -110,10 +110,11 @@ def test_of_an_own_file_integers_are_taken_as_they_are_and_floats_quantized(tmp_
 
 
 def test_floats_that_stand_on_a_grid_count_as_integers(tmp_path):
-    table = np.float32([[-0.5, 0, 0.3, np.pi], [0.3, 0, 0, 0.3]] * 40)
-    steps = np.arange(-800, 800).reshape(80, 20)
+    generator = np.random.default_rng(0)
+    table = generator.choice(np.float32([-0.5, 0, 0.3, np.pi]), (80, 40))
+    steps = generator.permutation(np.arange(-800, 800)).reshape(80, 20)
     file = tmp_path / "own.npz"
-    plain = np.random.default_rng(0).normal(size=(3, 4))
+    plain = generator.normal(size=(3, 4))
     np.savez(file, shared=table, steps=np.float32(steps) * np.float32(0.1), plain=plain)
     for source in (file, tmp_path / "own.npz.lac"):  # the second is what the first was packed into
         integers, *quantized = own_networks(source, tmp_path)
