@@ -26,11 +26,13 @@ def bits_of(tensor: Tensor) -> np.ndarray:
 
 def stored(grid: Grid, weight: Tensor) -> StoredTensor:
     """The weight as the grid's form puts it into a file."""
-    if grid.form == "uniform" and weight.dtype == torch.float32:
+    dtype = FILE_DTYPES[weight.dtype][0]
+    if grid.form == "uniform" and dtype != "F64":
         axis = int(grid.tables()["axis"])
         scale = grid.tables()["scale"].numpy()
-        return uniform("w", grid.codes(weight).numpy(), scale, None if axis < 0 else axis)
-    return codebook("w", bits_of(grid(weight)), FILE_DTYPES[weight.dtype][0])
+        codes = grid.codes(weight).numpy()
+        return uniform("w", codes, scale, None if axis < 0 else axis, dtype=dtype)
+    return codebook("w", bits_of(grid(weight)), dtype)
 
 
 def check_grid(make: Maker, weight: Tensor) -> None:

@@ -25,6 +25,8 @@ SAMPLE, LARGER_SAMPLE = (4, 2**8), (64, 2**14)
 """Tiles, and values of all of them, that are looked at first: few, then more."""
 LARGE_SAMPLE = 4096
 ROUNDS = 16
+GAIN = 0.25
+"""Bits a value that more scales must save."""
 MANTISSA = 23
 LOW_BITS = {"BF16": 0xFFFF, "F16": 0x1FFF}
 """Bits of a float32 that are 0 in a number of half precision."""
@@ -47,7 +49,10 @@ def find_uniform(name: str, bits: Bits, dtype: str) -> StoredTensor | None:
     """
     if dtype not in ROUNDINGS or not bits.size or not bits.ndim:
         return None
-    for _, tile, rounding in sorted(_possible(bits, dtype), key=itemgetter(0)):
+    possible = list(_possible(bits, dtype))
+    # Not for the few tiles whose codes happen to have a common divisor.
+    possible[1:] = [(bits_each + GAIN, tile, rounded) for bits_each, tile, rounded in possible[1:]]
+    for _, tile, rounding in sorted(possible, key=itemgetter(0)):
         found = _scaled(name, bits, dtype, tile, rounding)
         if found is not None:
             return found
