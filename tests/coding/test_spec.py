@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import zlib
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,33 @@ import pytest
 from laconic.coding import CODERS, encode
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "contracts"))
-from check_coder import cases, small_cases
+sys.path.insert(0, str(Path(__file__).parent))
+from check_coder import cases, noise, small_cases
+from stranger_context import ContextDecoder
 
 CASES = {**small_cases(), **cases()}
 SHORT = [name for name, codes in CASES.items() if codes.size <= 3000]
+KERNELS = {
+    "3 by 3": (7, 6, 3, 3),
+    "1 by 5": (5, 6, 1, 5),
+    "5 by 1": (6, 5, 5, 1),
+    "7 by 7": (3, 2, 7, 7),
+    "1 by 1": (9, 8, 1, 1),
+    "of 50 items": (2, 3, 5, 10),
+    "of 49 items": (3, 2, 49),
+    "with three axes": (4, 5, 4),
+    "with five axes": (4, 3, 2, 2, 3),
+    "one row": (1, 12, 3, 3),
+    "one column": (20, 1, 2, 3),
+}
+
+
+def kernels(shape: tuple[int, ...], largest: int) -> np.ndarray:
+    """Whatever is alike within rows, channels and kernels, and from item to item."""
+    count = int(np.prod(shape))
+    items = noise(count, 9) - 4 + np.resize(noise(shape[-1], 7) * 3, count)
+    items[noise(count, 5) == 0] = 0
+    return (items * (largest // 22)).reshape(shape)
 
 
 class Stranger:
@@ -43,7 +67,8 @@ class Stranger:
         number = int.from_bytes(bytes(self.take((count * width + 7) // 8)), "little")
         return [number >> (i * width) & ((1 << width) - 1) for i in range(count)]
 
-    def array(self, count: int, size: int) -> list[int]:
+    def array(self, shape: tuple[int, ...], size: int) -> list[int]:
+        self.shape, count = shape, prod(shape)
         decoders = {
             0: self.raw,
             1: self.fixed,
@@ -51,6 +76,7 @@ class Stranger:
             3: self.gap,
             4: self.bitmap,
             5: self.planes,
+            6: self.context,
             7: self.rans,
             8: self.blocks,
         }
@@ -108,29 +134,36 @@ class Stranger:
         entries = self.leb()
         if entries:
             self.u8()
-            gaps = Stranger(bytes(self.take(self.leb()))).array(entries, 2)
+            gaps = Stranger(bytes(self.take(self.leb()))).array((entries,), 2)
             place = 0
-            for skip, value in zip(gaps, self.array(entries, size), strict=True):
+            for skip, value in zip(gaps, self.array((entries,), size), strict=True):
                 items[place + skip] = value
                 place += skip + 1
         return items
 
     def bitmap(self, count: int, size: int) -> list[int]:
         bits = self.packed(count, 1)
-        values = iter(self.array(sum(bits), size))
+        values = iter(self.array((sum(bits),), size))
         return [next(values) if bit else 0 for bit in bits]
 
     def planes(self, count: int, size: int) -> list[int]:
         head, items = self.leb(), [0] * count
         for index in range(size):
             if head >> (1 + index) & 1:
-                plane = Stranger(bytes(self.take(self.leb()))).array(count, 1)
+                plane = Stranger(bytes(self.take(self.leb()))).array(self.shape, 1)
             else:
                 plane = self.take(count)
             items = [item + (byte << 8 * index) for item, byte in zip(items, plane, strict=True)]
         if head & 1:
             items = [item // 2 + (item % 2 << 8 * size - 1) for item in items]
         return items
+
+    def context(self, count: int, size: int) -> list[int]:
+        origin, bits = self.wide(), self.u8()
+        if bits == 0:
+            return [origin] * count
+        code = self.take(len(self.data))
+        return [origin + v for v in ContextDecoder(code, self.shape, bits).items()]
 
     def rans(self, count: int, size: int) -> list[int]:
         symbols = self.symbols()
@@ -174,9 +207,12 @@ class Stranger:
         return [*frequencies, total - sum(frequencies)]
 
     def blocks(self, count: int, size: int) -> list[int]:
-        """Of a vector; every case here is one block in any shape."""
-        block = 2 ** self.u8()
-        counts = [min(block, count - start) for start in range(0, count, block)]
+        block, lead = 2 ** self.u8(), 1
+        while prod(self.shape[lead:]) > block:
+            lead += 1
+        rest = self.shape[lead:]
+        step, indices = block // prod(rest), prod(self.shape[:lead])
+        counts = [min(step, indices - start) for start in range(0, indices, step)]
         table = [
             (int.from_bytes(bytes(self.take(4)), "little"), bytes(self.take(4))) for _ in counts
         ]
@@ -184,7 +220,7 @@ class Stranger:
         for number, (length, checksum) in zip(counts, table, strict=True):
             data = bytes(self.take(length))
             assert zlib.crc32(data).to_bytes(4, "little") == checksum
-            items += Stranger(data).array(number, size)
+            items += Stranger(data).array((number, *rest), size)
         return items
 
 
@@ -193,8 +229,26 @@ class Stranger:
 def test_a_stranger_decodes_from_the_specification(name: str, case: str) -> None:
     codes = CASES[case]
     size = codes.dtype.itemsize
-    items = Stranger(encode(codes, name)).array(codes.size, size)
+    items = Stranger(encode(codes, name)).array(codes.shape, size)
     assert items == [int(item) % (1 << 8 * size) for item in codes.reshape(-1)]
+
+
+@pytest.mark.parametrize("shape", KERNELS.values(), ids=KERNELS)
+@pytest.mark.parametrize("largest", [22, 2**18, 2**63 - 1])
+def test_a_stranger_decodes_kernels(shape: tuple[int, ...], largest: int) -> None:
+    codes = kernels(shape, largest)
+    items = Stranger(encode(codes, "context")).array(shape, 8)
+    assert items == [int(item) % (1 << 64) for item in codes.reshape(-1)]
+
+
+@pytest.mark.parametrize("times", [4, 20])
+def test_a_stranger_decodes_leaps(times: int) -> None:
+    """From row to row and after small items: the pulls reach their bounds."""
+    first = np.where(noise(800, 10) == 0, 2, 0)
+    second = np.where(noise(800, 60) == 0, 2000, times * first)
+    codes = np.stack([first, second]).reshape(2, 400, 2)
+    items = Stranger(encode(codes, "context")).array(codes.shape, 8)
+    assert items == codes.reshape(-1).tolist()
 
 
 @pytest.mark.parametrize(
@@ -205,6 +259,7 @@ def test_a_stranger_decodes_from_the_specification(name: str, case: str) -> None
         ("gap", np.array([0, 3, 4, 0, 0], np.uint8), "020104010100010101 0602"),
         ("bitmap", np.array([0, 5, 0, 5], np.uint8), "0a01000a"),
         ("planes", np.ones(16, np.float16).view(np.uint16), "06 03020100 03020178"),
+        ("context", np.array([0, 0, 3, -1], np.int8), "0002af51"),
         ("rans", np.array([7, 7, 8, 7, 7, 7, 9, 7], np.uint8), "030e0000c41e b0956701"),
     ],
 )
