@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from laconic.coding import PRESETS
 from laconic.container import to_bits, write
 from laconic.pack.structure import structured
 from laconic.recipe import Watcher
@@ -75,7 +76,7 @@ def compare(watcher: Watcher, short: bool, folder: Path) -> Findings:
     for rival, name in RIVALS.items():
         claim = f"(e) each float file, untouched: bytes against {name}"
         result.append(_files(claim, packed, rival))
-    result.append(_rates(found))
+    result += _presets(found)
     return Findings(result, [*network_tables(found), *file_tables(packed)])
 
 
@@ -86,7 +87,7 @@ def compare_own(watcher: Watcher, inputs: Sequence[Path], folder: Path) -> Findi
     files = [file for file in inputs if file.suffix.lower() != ".lac"]
     found, packed = _measured(watcher, folder, asked, files)
     result = [_total(one.name, [one], 1.0) for one in found]
-    result.append(_rates(found))
+    result += _presets(found)
     for one in packed:
         for rival in RIVALS:
             result.append(
@@ -183,20 +184,29 @@ def _files(claim: str, packed: Sequence[FileBytes], rival: str) -> Row:
     return _extreme(claim, "<", factors, [factor < 1 for factor in factors.values()])
 
 
-def _rates(found: Sequence[NetworkBytes]) -> Row:
-    def median(rates: str, side: str) -> str:
-        return f"{statistics.median(getattr(one, rates)[side] for one in found):.1f}"
+def _presets(found: Sequence[NetworkBytes]) -> list[Row]:
+    """Bytes and rates of what is chosen by decode speed too."""
 
     def both(side: str) -> str:
-        return f"{median('encode_rate', side)} / {median('decode_rate', side)}"
+        encode = statistics.median(one.encode_rate[side] for one in found)
+        decode = statistics.median(one.decode_rate[side] for one in found)
+        return f"{encode:.1f} / {decode:.1f}"
 
-    return Row(
-        "encode / decode, million codes a second on one processor, median of the networks",
-        f"DeepCABAC {both(DEEPCABAC)}",
-        "",
-        f"{OURS} {both(OURS)}",
-        None,
-    )
+    theirs = sum(one.size_bytes[DEEPCABAC] for one in found)
+    result = []
+    for preset in PRESETS:
+        ours = sum(one.size_bytes[preset] for one in found)
+        result.append(
+            Row(
+                f"preset {preset}: bytes, and million codes a second encoded / decoded on one "
+                "processor (median of the networks)",
+                f"DeepCABAC {theirs:,}, {both(DEEPCABAC)}",
+                "",
+                f"{ours:,} ({ours / theirs:.4f}×), {both(preset)}",
+                None,
+            )
+        )
+    return result
 
 
 CODING = Study(
