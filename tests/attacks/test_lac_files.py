@@ -237,7 +237,7 @@ def test_the_attacks_differ_from_a_good_file_in_what_they_say():
     with LacFile(lac([], b"x", b"\1\3\1" + zlib_crc(b"x"))) as file:
         assert file.section("about") == b"x"
     with LacFile(
-        one((2,), UNIFORM + b"\0" + b"\0\0\x80\x3f" + RAW_CODER + b"\1\0\0\0" * 2)
+        one((2,), UNIFORM + b"\2\0" + b"\0\0\x80\x3f" + RAW_CODER + b"\1\0\0\0" * 2)
     ) as file:
         assert file.array("w").tolist() == [1, 1]
 
