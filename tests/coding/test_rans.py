@@ -18,6 +18,7 @@ from laconic.coding.frequencies import (
     normalised,
     read_frequencies,
     write_frequencies,
+    written_bytes,
 )
 from laconic.coding.rans import plan
 from laconic.errors import CodingError, FormatError
@@ -77,6 +78,7 @@ def test_frequencies_are_at_least_one_and_add_up(counts: list[int], precision: i
     assert found.min() >= 1
     assert found.sum(dtype=np.int64) == 1 << precision
     written = write_frequencies(found.tolist())
+    assert written_bytes(found) == len(written)
     reader = Reader(written)
     assert read_frequencies(reader, len(counts), precision).tolist() == found.tolist()
     assert reader.remaining == 0

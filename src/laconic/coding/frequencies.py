@@ -66,26 +66,39 @@ def normalised(counts: Counts, precision: int) -> Frequencies:
     """
     total, size = int(counts.sum()), 1 << precision
     shares = ((counts << (precision + 1)) + total) // (2 * total)
-    frequencies: list[int] = np.maximum(shares, 1).tolist()
-    missing = size - sum(frequencies)
+    frequencies: Counts = np.maximum(shares, 1)
+    missing = size - int(frequencies.sum())
     step = 1 if missing > 0 else -1
-    log, times = logarithms().tolist(), counts.tolist()
-
-    def move(symbol: int) -> tuple[int, int]:
-        before = frequencies[symbol]
-        return times[symbol] * (log[before] - log[before + step]), symbol
-
-    movable = [i for i, frequency in enumerate(frequencies) if frequency + step > 0]
-    heap = [move(symbol) for symbol in movable]
+    log = logarithms()
+    movable = np.flatnonzero(frequencies + step > 0)
+    before = frequencies[movable]
+    losses = counts[movable] * (log[before] - log[before + step])
+    heap = list(zip(losses.tolist(), movable.tolist(), strict=True))
     heapq.heapify(heap)
     for _ in range(abs(missing)):
         symbol = heap[0][1]
         frequencies[symbol] += step
-        if frequencies[symbol] + step > 0:
-            heapq.heapreplace(heap, move(symbol))
+        frequency = int(frequencies[symbol])
+        if frequency + step > 0:
+            loss = counts[symbol] * (log[frequency] - log[frequency + step])
+            heapq.heapreplace(heap, (int(loss), symbol))
         else:
             heapq.heappop(heap)
-    return np.array(frequencies, np.uint16)
+    return frequencies.astype(np.uint16)
+
+
+def written_bytes(frequencies: Frequencies) -> int:
+    """The length of what `write_frequencies` gives."""
+    differences = np.diff(frequencies[:-1].astype(np.int64), prepend=0)
+    zigzag = np.where(differences >= 0, 2 * differences, -2 * differences - 1)
+    parameters = np.maximum(0, _bit_lengths(zigzag[:-1]) - 1)
+    parameters = np.insert(parameters, 0, _FIRST_PARAMETER)
+    widths = _bit_lengths(zigzag + (1 << parameters)) - 1
+    return (int(np.sum(2 * widths + 1 - parameters)) + 7) // 8
+
+
+def _bit_lengths(numbers: Counts) -> Counts:
+    return np.frexp(numbers)[1].astype(np.int64)
 
 
 def write_frequencies(frequencies: Sequence[int]) -> bytes:

@@ -21,6 +21,7 @@ from laconic.coding.frequencies import (
     normalised,
     read_frequencies,
     write_frequencies,
+    written_bytes,
 )
 from laconic.coding.integers import Counts, blank, check_status, flat, octets, ordered
 from laconic.coding.reader import Reader
@@ -120,7 +121,7 @@ def plan(codes: IntArray) -> Plan:
     payload = -(-model.payload >> FRACTION + 3)
     lanes = min(MOST_LANES, 1 << max(1, payload // _BYTES_A_LANE).bit_length() - 1)
     head = bytes([model.precision - LEAST_PRECISION | lanes.bit_length() - 1 << 3])
-    table += head + model.written
+    table += head + write_frequencies(model.frequencies.tolist())
     # A state that starts at 2^16 ends about 16 bits larger than what the codes need.
     size = payload + 2 * lanes
     return Plan(items, symbols, model.frequencies, model.precision, lanes, table, size)
@@ -132,31 +133,32 @@ class _Model:
 
     precision: int
     frequencies: Frequencies
-    written: bytes
+    written_bytes: int
     payload: int
     """What the codes cost, in 2^-20 bits."""
 
     @property
     def size(self) -> int:
         """Table and codes, in 2^-20 bits."""
-        return self.payload + (len(self.written) << FRACTION + 3)
+        return self.payload + (self.written_bytes << FRACTION + 3)
 
 
 def _model(counts: Counts, precision: int) -> _Model:
     frequencies = normalised(counts, precision)
-    written = write_frequencies(frequencies.tolist())
-    return _Model(precision, frequencies, written, cost(counts, frequencies, precision))
+    payload = cost(counts, frequencies, precision)
+    return _Model(precision, frequencies, written_bytes(frequencies), payload)
 
 
 def _best_model(counts: Counts) -> _Model:
-    """From 12 bits down while that makes table and codes together smaller.
+    """From 12 bits, or what the number of codes can fill, down while that makes the whole smaller.
 
     With each bit less the table shrinks by about a bit a symbol, while the excess of the codes
     over their entropy grows fourfold: once it is larger, it stays so.
     """
-    best = _model(counts, MOST_PRECISION)
     least = max(LEAST_PRECISION, (counts.size - 1).bit_length())
-    for precision in range(MOST_PRECISION - 1, least - 1, -1):
+    most = min(MOST_PRECISION, max(least, int(counts.sum()).bit_length() + 1))
+    best = _model(counts, most)
+    for precision in range(most - 1, least - 1, -1):
         model = _model(counts, precision)
         if model.size > best.size:
             break
