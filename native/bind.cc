@@ -7,6 +7,7 @@
 
 #include "coding/bits.h"
 #include "coding/context.h"
+#include "coding/cpu.h"
 #include "coding/histogram.h"
 #include "coding/huffman.h"
 #include "coding/planes.h"
@@ -176,6 +177,7 @@ void bind_for(nb::module_& module) {
 
 NB_MODULE(_native, module) {
   module.doc() = "The inner loops of laconic.coding; laconic/coding/reference.py describes each.";
+  module.def("use_portable", &coding::use_portable, "wish"_a);
   bind_for<std::uint8_t>(module);
   bind_for<std::uint16_t>(module);
   bind_for<std::uint32_t>(module);

@@ -2,7 +2,28 @@
 
 #include <type_traits>
 
+#include "coding/context_portable.h"
+#include "coding/cpu.h"
+#if defined(__x86_64__) && defined(__GNUC__)
+#define LACONIC_HAS_AVX2 1
+#include "coding/context_avx2.h"
+#endif
+
 namespace laconic::coding {
+
+namespace context::portable {
+#define LACONIC_TARGET
+#include "coding/context_model.inc"
+#undef LACONIC_TARGET
+}  // namespace context::portable
+
+#ifdef LACONIC_HAS_AVX2
+namespace context::avx2 {
+#define LACONIC_TARGET LACONIC_AVX2
+#include "coding/context_model.inc"
+#undef LACONIC_TARGET
+}  // namespace context::avx2
+#endif
 
 namespace {
 
@@ -52,10 +73,12 @@ struct Writer {
     if (used < room) out[used] = byte;
     ++used;
   }
-  void finish() {
+  // The bytes that everything takes; −1 when there was no room.
+  std::int64_t finish() {
     std::uint32_t number = 0;
     const int bytes = interval.last_bytes(number);
     for (int i = 0; i < bytes; ++i) put(static_cast<std::uint8_t>(number >> (24 - 8 * i)));
+    return used <= room ? static_cast<std::int64_t>(used) : -1;
   }
 };
 
@@ -95,35 +118,6 @@ struct Scanner {
   }
 };
 
-template <typename T>
-using Signed = std::make_signed_t<T>;
-
-template <bool Kernels, typename T>
-void encode(const T* items, std::size_t count, const Geometry& shape, T origin, int most_exponent,
-            Writer& writer) {
-  context::Model<Kernels> model(shape, count, most_exponent);
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto away = static_cast<T>(items[i] - origin);
-    int negative = static_cast<Signed<T>>(away) < 0;
-    const auto size = static_cast<T>(negative ? T{0} - away : away);
-    model.next(writer, size, negative);
-  }
-  writer.finish();
-}
-
-template <bool Kernels, typename T>
-std::int64_t decode(Scanner& scanner, const Geometry& shape, T origin, int most_exponent, T* items,
-                    std::size_t count) {
-  context::Model<Kernels> model(shape, count, most_exponent);
-  for (std::size_t i = 0; i < count; ++i) {
-    int negative = 0;
-    const auto size = static_cast<T>(model.next(scanner, 0, negative));
-    items[i] = static_cast<T>(origin + (negative ? T{0} - size : size));
-    if (scanner.overran()) return static_cast<std::int64_t>(scanner.size);
-  }
-  return scanner.finish();
-}
-
 void check(const Geometry& shape, std::size_t count, int most_exponent, std::size_t bits) {
   require(shape.kernel >= 1 && shape.kernel <= context::kLargestKernel, "a kernel has from 1 to 49 items");
   require(shape.width >= 1 && shape.kernel % shape.width == 0, "the width does not divide the kernel");
@@ -139,12 +133,19 @@ std::int64_t context_encode(const T* items, std::size_t count, const Geometry& s
                             int most_exponent, std::uint8_t* out, std::size_t room) {
   check(shape, count, most_exponent, 8 * sizeof(T));
   Writer writer{{}, out, room};
-  if (shape.kernel > 1) {
-    encode<true>(items, count, shape, origin, most_exponent, writer);
-  } else {
-    encode<false>(items, count, shape, origin, most_exponent, writer);
+  const bool kernels = shape.kernel > 1;
+#ifdef LACONIC_HAS_AVX2
+  if (has_avx2()) {
+    auto* const encode = kernels ? context::avx2::encode_all<true, T, Writer>
+                                 : context::avx2::encode_all<false, T, Writer>;
+    encode(items, count, shape, origin, most_exponent, writer);
+    return writer.finish();
   }
-  return writer.used <= room ? static_cast<std::int64_t>(writer.used) : -1;
+#endif
+  auto* const encode = kernels ? context::portable::encode_all<true, T, Writer>
+                               : context::portable::encode_all<false, T, Writer>;
+  encode(items, count, shape, origin, most_exponent, writer);
+  return writer.finish();
 }
 
 template <typename T>
@@ -152,8 +153,19 @@ std::int64_t context_decode(const std::uint8_t* data, std::size_t size, const Ge
                             T origin, int most_exponent, T* items, std::size_t count) {
   check(shape, count, most_exponent, 8 * sizeof(T));
   Scanner scanner(data, size);
-  return shape.kernel > 1 ? decode<true>(scanner, shape, origin, most_exponent, items, count)
-                          : decode<false>(scanner, shape, origin, most_exponent, items, count);
+  const bool kernels = shape.kernel > 1;
+#ifdef LACONIC_HAS_AVX2
+  if (has_avx2()) {
+    auto* const decode = kernels ? context::avx2::decode_all<true, T, Scanner>
+                                 : context::avx2::decode_all<false, T, Scanner>;
+    decode(scanner, shape, origin, most_exponent, items, count);
+    return scanner.finish();
+  }
+#endif
+  auto* const decode = kernels ? context::portable::decode_all<true, T, Scanner>
+                               : context::portable::decode_all<false, T, Scanner>;
+  decode(scanner, shape, origin, most_exponent, items, count);
+  return scanner.finish();
 }
 
 #define LACONIC_INSTANCE(T)                                                                    \

@@ -1,10 +1,10 @@
-// An adaptive binary arithmetic coder whose probabilities come from context_model.h.
+// An adaptive binary arithmetic coder whose probabilities come from context_model.inc.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-#include "coding/context_model.h"
+#include "coding/context_tables.h"
 #include "coding/status.h"
 
 namespace laconic::coding {

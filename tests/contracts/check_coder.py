@@ -8,39 +8,58 @@ from contextlib import contextmanager
 import numpy as np
 
 from laconic import _native
-from laconic.coding import Coder, IntArray, Reader, kernels, reference
+from laconic.coding import Blocks, Coder, IntArray, Reader, Speed, kernels, reference
 from laconic.coding.kernels import Kernels
 from laconic.errors import FormatError
 
-FORMS: dict[str, Kernels] = {"native": _native, "reference": reference}
+FORMS: dict[str, Kernels] = {"native": _native, "portable": _native, "reference": reference}
+"""`portable` is the native form without the instructions that only some processors have."""
 
 
 @contextmanager
 def running(form: str) -> Iterator[None]:
-    """Run the inner loops in one of their two forms."""
+    """Run the inner loops in one of their forms."""
     before = kernels.active
     kernels.active = FORMS[form]
+    _native.use_portable(form == "portable")
     try:
         yield
     finally:
         kernels.active = before
+        _native.use_portable(False)
+
+
+ARITHMETIC = {"context", "gap", "bitmap", "blocks", "planes"}
+"""Coders, and those whose parts they code, that cannot tell a cut from other items."""
+LONG = 5000
+"""More items are too many for the reference of the context coder, which takes them one by one."""
 
 
 def check_coder(coder: Coder, codes: IntArray) -> bytes:
-    """decode(encode(x)) is x with its dtype and shape; both forms write and read the same bytes.
+    """decode(encode(x)) is x with its dtype and shape; all forms write and read the same bytes.
 
-    Returns the bytes.
+    Long arrays go through the reference without the slowest coders. Returns the native bytes.
     """
     before = codes.copy()
+    data = _check_forms(coder, codes, ("native", "portable"))
+    if codes.size <= LONG:
+        assert _check_forms(coder, codes, ("reference",)) == data, "the forms wrote other bytes"
+    else:
+        quick = coder.with_parts(Speed.MEDIUM)
+        if quick.decode_speed >= Speed.MEDIUM and not isinstance(quick, Blocks):
+            _check_forms(quick, codes, ("native", "reference"))
+    assert np.array_equal(codes, before), "encode changed its argument"
+    return data
+
+
+def _check_forms(coder: Coder, codes: IntArray, forms: tuple[str, ...]) -> bytes:
     written = {}
-    for form in FORMS:
+    for form in forms:
         with running(form):
             written[form] = coder.encode(codes)
-            assert coder.encode(codes) == written[form], "the same array gave other bytes"
-    assert written["native"] == written["reference"]
-    assert np.array_equal(codes, before), "encode changed its argument"
-    data = written["native"]
-    for form in FORMS:
+    data = written[forms[0]]
+    assert set(written.values()) == {data}, "the forms wrote other bytes"
+    for form in forms:
         with running(form):
             decoded = coder.decode(Reader(data), codes.shape, codes.dtype)
         assert decoded.dtype == codes.dtype.newbyteorder("="), form
@@ -52,13 +71,17 @@ def check_coder(coder: Coder, codes: IntArray) -> bytes:
 
 
 def check_damage(coder: Coder, codes: IntArray) -> None:
-    """A cut or longer encoding is refused; a flipped bit is refused or decodes to something.
+    """A longer encoding is refused; a cut one is refused or decodes to something else.
 
-    Both forms say the same, and errors name an offset inside the bytes.
+    An arithmetic code that is cut can be the code of other items; a file's checksums see that. A
+    flipped bit is refused or decodes to something. All forms say the same, and errors name an
+    offset inside the bytes.
     """
     data = coder.encode(codes)
     for size in range(len(data)):
-        assert isinstance(outcome(coder, data[:size], codes), str), f"cut to {size} bytes"
+        cut = outcome(coder, data[:size], codes)
+        assert isinstance(cut, str) or coder.name in ARITHMETIC, f"cut to {size} bytes"
+        assert not np.array_equal(cut, codes), f"cut to {size} bytes"
     assert isinstance(outcome(coder, data + b"\0", codes), str), "a byte too many"
     for bit in range(8 * len(data)):
         flipped = bytearray(data)
@@ -82,11 +105,12 @@ def outcome(coder: Coder, data: bytes, like: IntArray) -> str | IntArray:
                 place = start
                 assert (decoded.shape, decoded.dtype) == (like.shape, like.dtype), form
         assert start <= place <= start + len(data), f"{form}: {results[-1]}"
-    first, second = results
-    if isinstance(first, str) or isinstance(second, str):
-        assert first == second
-    else:
-        assert np.array_equal(first, second)
+    first = results[0]
+    for other in results[1:]:
+        if isinstance(first, str) or isinstance(other, str):
+            assert first == other
+        else:
+            assert np.array_equal(first, other)
     return first
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from laconic.coding.reference.arithmetic import context_decode, context_encode
 from laconic.coding.reference.bits import pack_bits, unpack_bits
 from laconic.coding.reference.common import GOOD, Bits, Bytes
+from laconic.coding.reference.context import MOST_SEEN
 from laconic.coding.reference.huffman import (
     LONGEST_CODE,
     MOST_SYMBOLS,
@@ -26,6 +27,7 @@ from laconic.coding.reference.sparse import bitmap_join, bitmap_split, gap_join,
 __all__ = [
     "GOOD",
     "LONGEST_CODE",
+    "MOST_SEEN",
     "MOST_SYMBOLS",
     "Bits",
     "Bytes",

@@ -74,21 +74,26 @@ class Family:
 
     def __init__(self, contexts: int, nodes: int) -> None:
         self.contexts = contexts
-        # Two estimates of the chance of a 1: one averages (22 bits), one follows (16 bits).
-        self.slow = [1 << 21] * (contexts * nodes)
-        self.fast = [1 << 15] * (contexts * nodes)
-        self.seen = [0] * (contexts * nodes)
+        # Two estimates of the chance of a 1, one that averages (22 bits) and one that follows (16
+        # bits), and the decisions seen; made when first asked for.
+        self.estimates: dict[int, list[int]] = {}
         self.weights = [[65536 // CONTEXTS] * (CONTEXTS + 1) for _ in range(nodes)]
         self.mixed = [0] * nodes
 
     def decide(self, code: Code, node: int, places: list[int], bit: int) -> int:
         """One decision in the contexts `places`: predict, code, learn."""
-        slow, fast, seen = self.slow, self.fast, self.seen
-        found = [node * self.contexts + place for place in places]
-        inputs = [STRETCH[((slow[at] >> 6) + fast[at]) >> 5] for at in found]
+        estimates, origin, weights = self.estimates, node * self.contexts, self.weights[node]
+        found = []
+        for place in places:
+            estimate = estimates.get(origin + place)
+            if estimate is None:
+                estimate = estimates[origin + place] = [1 << 21, 1 << 15, 0]
+            found.append(estimate)
+        inputs = [STRETCH[((slow >> 6) + fast) >> 5] for slow, fast, _ in found]
         inputs.append(CONSTANT)
-        weights = self.weights[node]
-        total = sum(weight * value >> 4 for weight, value in zip(weights, inputs, strict=True))
+        total = 0
+        for weight, value in zip(weights, inputs, strict=True):
+            total += weight * value >> 4
         chance = SQUASH[clamp(total >> 12, MOST_STRETCH) + MOST_STRETCH]
         bit = code(chance, bit)
         error = (bit << 16) - chance
@@ -97,11 +102,13 @@ class Family:
         half = 1 << (shift - 1)
         for i, value in enumerate(inputs):
             weights[i] = clamp(weights[i] + ((value * error + half) >> shift), MOST_WEIGHT)
-        for at in found:
-            rate = RATE[seen[at]]
-            slow[at] += (((1 << 22) - 1 if bit else 0) - slow[at] >> 3) * rate >> 9
-            fast[at] += ((65535 if bit else 0) - fast[at]) * max(rate, FAST_RATE) >> 12
-            seen[at] = min(seen[at] + 1, MOST_SEEN)
+        slow_goal, fast_goal = ((1 << 22) - 1, 65535) if bit else (0, 0)
+        for estimate in found:
+            slow, fast, seen = estimate
+            rate = RATE[seen]
+            estimate[0] = slow + ((slow_goal - slow >> 3) * rate >> 9)
+            estimate[1] = fast + ((fast_goal - fast) * max(rate, FAST_RATE) >> 12)
+            estimate[2] = min(seen + 1, MOST_SEEN)
         return bit
 
 

@@ -1,0 +1,75 @@
+// The arithmetic of a decision and of the prediction, one number at a time.
+#pragma once
+
+#include "coding/context_tables.h"
+
+namespace laconic::coding::context::portable {
+
+// A decision: the estimates found in its contexts, mixed.
+class Decision {
+ public:
+  Decision(Estimate* estimates, const Places& places) : estimates_(estimates), places_(places) {
+    for (std::size_t i = 0; i < kContexts; ++i) {
+      const Estimate& estimate = estimates[places[i]];
+      inputs_[i] = kTables.stretch[((estimate.slow >> 16) + estimate.fast) >> 5];
+    }
+    inputs_[kContexts] = kConstant;
+  }
+
+  int mixed(const Mixer& mixer) const {
+    std::int32_t sum = 0;
+    for (std::size_t i = 0; i < kInputs; ++i) sum += mixer.weights[i] * inputs_[i] >> 4;
+    return sum >> 12;
+  }
+
+  void learn(Mixer& mixer, int error, int shift, int bit) const {
+    for (std::size_t i = 0; i < kInputs; ++i) {
+      const std::int32_t step = (inputs_[i] * error + (1 << (shift - 1))) >> shift;
+      mixer.weights[i] = std::clamp(mixer.weights[i] + step, -kMostWeight, kMostWeight);
+    }
+    for (const std::uint32_t place : places_) {
+      Estimate& estimate = estimates_[place];
+      const auto seen = static_cast<int>(estimate.slow & kMostSeen);
+      const std::int32_t rate = kTables.rate[static_cast<std::size_t>(seen)];
+      const std::int32_t slow_error = (-bit & 0x3FFFFF) - static_cast<std::int32_t>(estimate.slow >> 10);
+      const std::int32_t fast_error = (-bit & 0xFFFF) - static_cast<std::int32_t>(estimate.fast);
+      const std::int32_t step = (slow_error >> 3) * rate >> 9;
+      estimate.slow += (static_cast<std::uint32_t>(step) << 10) + (seen < kMostSeen);
+      estimate.fast += static_cast<std::uint32_t>(fast_error * std::max(rate, kFastRate) >> 12);
+    }
+  }
+
+ private:
+  Estimate* estimates_;
+  const Places& places_;
+  std::int32_t inputs_[kInputs];
+};
+
+// `here` points behind the items before; the nearest `within` of them belong to the same kernel.
+inline void gather(Taps& taps, const std::int16_t* here, std::size_t within, int above, int channel) {
+  for (std::size_t i = 0; i + 2 < kTaps; ++i) {
+    taps.items[i] = i < within ? here[-1 - static_cast<std::ptrdiff_t>(i)] : 0;
+  }
+  taps.items[kTaps - 2] = above;
+  taps.items[kTaps - 1] = channel;
+}
+
+inline std::int32_t weigh(const Taps& pulls, const Taps& taps) {
+  std::int32_t sum = 0;
+  for (std::size_t i = 0; i < kTaps; ++i) sum += pulls.items[i] * taps.items[i] >> 4;
+  return sum;
+}
+
+inline std::int32_t power(const Taps& taps) {
+  std::int32_t sum = 0;
+  for (const std::int32_t tap : taps.items) sum += tap * tap;
+  return sum;
+}
+
+inline void move(Taps& pulls, const Taps& taps, std::int32_t gain) {
+  for (std::size_t i = 0; i < kTaps; ++i) {
+    pulls.items[i] = std::clamp(pulls.items[i] + (gain * taps.items[i] >> 5), -kMostPull, kMostPull);
+  }
+}
+
+}  // namespace laconic::coding::context::portable
