@@ -97,11 +97,12 @@ def test_of_an_own_file_integers_are_taken_as_they_are_and_floats_quantized(tmp_
         ids=np.zeros((2, 2), np.int64),
         mask=np.ones((2, 2), bool),
         infinite=np.full((2, 2), np.inf, np.float32),
+        wide=np.full((2, 2), -(2**31), np.int32),
     )
     integers, *quantized = own_networks(file, tmp_path)
     assert [one.name for one in (integers, *quantized)] == [
-        "own.npz integers", "own.npz 8 bits", "own.npz 5 bits",
-    ]  # fmt: skip
+        f"{file} {what}" for what in ("integers", "8 bits", "5 bits")
+    ]
     assert list(integers.layers()) == ["codes"]
     assert np.array_equal(integers.layers()["codes"], CODES.astype(np.uint8))
     for one, bits in zip(quantized, (8, 5), strict=True):
@@ -275,7 +276,7 @@ def test_own_files_are_compared_from_end_to_end(tmp_path):
     np.savez(file, codes=CODES)
     findings = coding.compare_own(Watcher(), [file], tmp_path)
     assert [row.claim.split(":")[0] for row in findings.rows] == [
-        "own.npz integers",
+        f"{file} integers",
         *(f"preset {preset}" for preset in PRESETS),
         *["own.npz, untouched"] * 2,
     ]
@@ -286,6 +287,16 @@ def test_own_files_are_compared_from_end_to_end(tmp_path):
         DEEPCABAC, "Deep Compression", ZSTD, XZ,
     ]  # fmt: skip
     assert [line[0] for line in files.lines] == ["own.npz"]
+
+
+def test_two_files_of_one_name_are_kept_apart(tmp_path):
+    files = [tmp_path / folder / "own.npz" for folder in ("one", "two")]
+    for number, file in enumerate(files, 1):
+        file.parent.mkdir()
+        np.savez(file, codes=CODES[:number])
+    first, second, _ = coding.compare_own(Watcher(), files, tmp_path).tables
+    assert first.title.startswith(f"{files[0]} integers: 40 codes")
+    assert second.title.startswith(f"{files[1]} integers: 80 codes")
 
 
 def test_what_is_not_installed_is_said_before_anything_is_measured(monkeypatch, tmp_path):

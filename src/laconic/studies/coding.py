@@ -124,7 +124,7 @@ def _measured(
     for number, file in enumerate(files, len(asked) + 1):
         _tell(watcher, number, count, file.name)
         packed.append(
-            kept(folder, f"{file.name}-untouched", FileBytes, partial(measure_file, file, folder))
+            kept(folder, f"{file} untouched", FileBytes, partial(measure_file, file, folder))
         )
     return found, packed
 

@@ -39,7 +39,8 @@ FLOAT_FILES = (
 SHORT = ("resnet20 8 bits", "resnet20 3 bits", "resnet20 90 % pruned", "lenet-300-100")
 OWN_BITS = (8, 5)
 """Of the float tensors in a person's own file."""
-OWN_INTEGERS = ("U8", "I8", "U16", "I16", "U32", "I32")
+LIMITS = np.iinfo(np.int32)
+OWN_INTEGERS = ("U8", "I8", "U16", "I16", "I32")
 OWN_DTYPES = (*OWN_INTEGERS, "F16", "BF16", "F32", "F64")
 FEW = 8
 """So many weights on average for each distinct value, or more, and they stand on a codebook."""
@@ -165,8 +166,8 @@ def own_networks(file: Path, folder: Path) -> Iterator[Network]:
     """The networks in a person's own file: integers as they are, floats at `OWN_BITS` bits.
 
     Floats on a grid (few distinct values, or steps of one size) count as integers: their codes in
-    the `.lac` file. Left out are vectors and scalars, integers of 64 bits, floats of 8 bits, and
-    floats that are not all finite.
+    the `.lac` file. Left out are vectors and scalars, integers that nncodec cannot hold (wider than
+    32 bits), floats of 8 bits, and floats that are not all finite.
 
     Args:
         file: `.safetensors`, `.npz`, `.onnx` or `.lac`.
@@ -181,10 +182,10 @@ def own_networks(file: Path, folder: Path) -> Iterator[Network]:
         pack_file(file, packed)
     integers, floats = _own_tensors(packed)
     if integers:
-        yield Network(f"{file.name} integers", "own", lambda: integers)
+        yield Network(f"{file} integers", "own", lambda: integers)
     for bits in OWN_BITS if floats else ():
         layers = partial(_all_uniform, floats, bits)
-        yield Network(f"{file.name} {bits} bits", "own", layers)
+        yield Network(f"{file} {bits} bits", "own", layers)
     if not integers and not floats:
         raise UsageError(f"{file} holds no matrix of integers or floats, which is what is compared")
 
@@ -199,7 +200,8 @@ def _own_tensors(packed: Path) -> tuple[Layers, dict[str, Weights]]:
                 continue
             values = opened.array(name)
             if entry.dtype in OWN_INTEGERS:
-                integers[name] = narrowest(values)
+                if values.min() > LIMITS.min and values.max() < LIMITS.max:
+                    integers[name] = narrowest(values)
             elif (codes := _grid_codes(values, opened.stored(name))) is not None:
                 integers[name] = codes
             elif np.isfinite(values).all():

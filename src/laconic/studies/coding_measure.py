@@ -7,6 +7,7 @@ import os
 import re
 import statistics
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -167,7 +168,10 @@ def kept(folder: Path, name: str, kind: type[Record], make: Callable[[], Record]
     Raises:
         DataError: what lies there is no such measurement.
     """
-    path = folder / (re.sub(r"[^A-Za-z0-9.]+", "-", name) + ".json")
+    path = (
+        folder
+        / f"{re.sub(r'[^A-Za-z0-9.]+', '-', name)[-80:]}-{zlib.crc32(name.encode()):08x}.json"
+    )
     if not path.exists():
         found = make()
         write_bytes(path, (json.dumps(asdict(found), indent=1) + "\n").encode())
