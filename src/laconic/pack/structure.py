@@ -109,11 +109,16 @@ def _axis_of_few_values(bits: Bits) -> int | None:
         size = prod(bits.shape) // count
         if count > MAX_CODEBOOKS or size < 32:
             continue
-        most = min(MOST_IN_A_CHANNEL, size // 4)
         channels = np.moveaxis(bits, axis, 0)
-        if all(distinct_values(channels[i], most) is not None for i in _first_and_all(count)):
+        if all(_repeats(channels[i]) for i in _first_and_all(count)):
             return axis
     return None
+
+
+def _repeats(channel: Bits) -> bool:
+    """Whether there are few values, and those but zero stand there four times on average."""
+    most = min(MOST_IN_A_CHANNEL, 1 + int(np.count_nonzero(channel)) // 4)
+    return distinct_values(channel, most) is not None
 
 
 def _first_and_all(count: int) -> list[int]:
