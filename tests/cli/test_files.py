@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from laconic import runtime
+from laconic.coding import PRESETS
+from laconic.container import LacFile
 
 
 def arrays_of(path: Path) -> dict[str, np.ndarray]:
@@ -239,12 +241,45 @@ def test_a_damaged_file_is_refused_with_the_offset(laconic, files, tiny, tmp_pat
     path.write_bytes(damage((files / "tiny.lac").read_bytes()))
     (tmp_path / "rows.npy").write_bytes((files / "rows.npy").read_bytes())
     before = sorted(tmp_path.iterdir())
-    words = [word.replace("TINY", str(tiny)) for word in COMMANDS[command]]
-    words = [str(tmp_path / word) if "." in word and ":" not in word else word for word in words]
-    ended = laconic(command, path, *words)
+    ended = laconic(command, path, *words_for(command, tiny, tmp_path))
     assert (ended.code, ended.out) == (1, "")
     assert "failed: offset " in ended.err
     assert sorted(tmp_path.iterdir()) == before
+
+
+def words_for(command, tiny, folder):
+    """The command's arguments behind the file, with files in `folder`."""
+    words = [word.replace("TINY", str(tiny)) for word in COMMANDS[command]]
+    return [str(folder / word) if "." in word and ":" not in word else word for word in words]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_file_that_unpacks_to_more_than_is_allowed_is_refused(
+    laconic, files, tiny, tmp_path, command
+):
+    (tmp_path / "rows.npy").write_bytes((files / "rows.npy").read_bytes())
+    words = [files / "tiny.lac", *words_for(command, tiny, tmp_path)]
+    with LacFile(files / "tiny.lac") as file:
+        size = sum(entry.size_bytes for entry in file.entries.values())
+    refused = laconic(command, *words, "--max-bytes", size - 1)
+    assert (refused.code, refused.out) == (1, "")
+    assert f"{size - 1:,} are allowed (max_bytes, --max-bytes)" in refused.err
+    assert laconic(command, *words, "--max-bytes", size).code == 0
+
+
+def test_a_preset_is_asked_for_by_its_name(laconic, tmp_path):
+    wave = np.rint(20 * np.sin(np.arange(40_000) / 300)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", wave=wave)
+    sizes = {}
+    for preset in PRESETS:
+        words = [tmp_path / "x.npz", tmp_path / f"{preset}.lac", "--coding", preset, "--json"]
+        sizes[preset] = laconic("pack", *words).json["after"]
+        assert laconic("verify", tmp_path / f"{preset}.lac").code == 0
+    assert sizes["smallest"] < sizes["fastest"]
+    wrong = laconic("pack", tmp_path / "x.npz", tmp_path / "y.lac", "--coding", "tiny")
+    assert wrong.code == 2
+    assert "no coding is called 'tiny'; there are: smallest, balanced, fastest" in wrong.err
+    assert not (tmp_path / "y.lac").exists()
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
