@@ -6,30 +6,31 @@
 #include "coding/context_tables.h"
 
 #define LACONIC_AVX2 __attribute__((target("avx2")))
+#define LACONIC_AVX2_INLINE LACONIC_AVX2 __attribute__((always_inline)) inline
 
 namespace laconic::coding::context::avx2 {
 
-LACONIC_AVX2 inline std::int32_t sum_of(__m256i lanes) {
+LACONIC_AVX2_INLINE std::int32_t sum_of(__m256i lanes) {
   __m128i half = _mm_add_epi32(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256(lanes, 1));
   half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4E));
   return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xB1)));
 }
 
-LACONIC_AVX2 inline __m256i within(__m256i lanes, int most) {
+LACONIC_AVX2_INLINE __m256i within(__m256i lanes, int most) {
   return _mm256_max_epi32(_mm256_min_epi32(lanes, _mm256_set1_epi32(most)), _mm256_set1_epi32(-most));
 }
 
-LACONIC_AVX2 inline __m256i load(const std::int32_t* from) {
+LACONIC_AVX2_INLINE __m256i load(const std::int32_t* from) {
   return _mm256_load_si256(reinterpret_cast<const __m256i*>(from));
 }
 
-LACONIC_AVX2 inline void store(std::int32_t* to, __m256i lanes) {
+LACONIC_AVX2_INLINE void store(std::int32_t* to, __m256i lanes) {
   _mm256_store_si256(reinterpret_cast<__m256i*>(to), lanes);
 }
 
 class Decision {
  public:
-  LACONIC_AVX2 Decision(Estimate* estimates, const Places& places) : estimates_(estimates), places_(places) {
+  LACONIC_AVX2_INLINE Decision(Estimate* estimates, const Places& places) : estimates_(estimates), places_(places) {
     const __m256 first = pairs(0, 4), second = pairs(2, 6);
     slow_ = _mm256_castps_si256(_mm256_shuffle_ps(first, second, 0x88));
     fast_ = _mm256_castps_si256(_mm256_shuffle_ps(first, second, 0xDD));
@@ -41,11 +42,11 @@ class Decision {
     inputs_ = _mm256_blend_epi32(inputs_, _mm256_set1_epi32(kConstant), 0x80);
   }
 
-  LACONIC_AVX2 int mixed(const Mixer& mixer) const {
+  LACONIC_AVX2_INLINE int mixed(const Mixer& mixer) const {
     return sum_of(_mm256_srai_epi32(_mm256_mullo_epi32(load(mixer.weights), inputs_), 4)) >> 12;
   }
 
-  LACONIC_AVX2 void learn(Mixer& mixer, int error, int shift, int bit) {
+  LACONIC_AVX2_INLINE void learn(Mixer& mixer, int error, int shift, int bit) {
     const __m256i half = _mm256_set1_epi32(1 << (shift - 1));
     const __m256i scaled = _mm256_add_epi32(_mm256_mullo_epi32(inputs_, _mm256_set1_epi32(error)), half);
     const __m256i step = _mm256_sra_epi32(scaled, _mm_cvtsi32_si128(shift));
@@ -77,10 +78,10 @@ class Decision {
   }
 
  private:
-  LACONIC_AVX2 __m64* at(std::size_t i) const { return reinterpret_cast<__m64*>(estimates_ + places_[i]); }
+  LACONIC_AVX2_INLINE __m64* at(std::size_t i) const { return reinterpret_cast<__m64*>(estimates_ + places_[i]); }
 
   // The estimates i and i + 1, j and j + 1; there is no estimate 7.
-  LACONIC_AVX2 __m256 pairs(std::size_t i, std::size_t j) const {
+  LACONIC_AVX2_INLINE __m256 pairs(std::size_t i, std::size_t j) const {
     __m128 low = _mm_loadl_pi(_mm_setzero_ps(), at(i));
     __m128 high = _mm_loadl_pi(_mm_setzero_ps(), at(j));
     low = _mm_loadh_pi(low, at(i + 1));
@@ -95,7 +96,7 @@ class Decision {
   __m256i inputs_;
 };
 
-LACONIC_AVX2 inline void gather(Taps& taps, const std::int16_t* here, std::size_t inside, int above, int channel) {
+LACONIC_AVX2_INLINE void gather(Taps& taps, const std::int16_t* here, std::size_t inside, int above, int channel) {
   const __m128i before = _mm_loadu_si128(reinterpret_cast<const __m128i*>(here - 8));
   const __m128i nearest = _mm_shuffle_epi8(before, _mm_set_epi8(-1, -1, -1, -1, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
   const __m128i places = _mm_set_epi16(7, 6, 5, 4, 3, 2, 1, 0);
@@ -106,15 +107,15 @@ LACONIC_AVX2 inline void gather(Taps& taps, const std::int16_t* here, std::size_
   store(taps.items, _mm256_cvtepi16_epi32(items));
 }
 
-LACONIC_AVX2 inline std::int32_t weigh(const Taps& pulls, const Taps& taps) {
+LACONIC_AVX2_INLINE std::int32_t weigh(const Taps& pulls, const Taps& taps) {
   return sum_of(_mm256_srai_epi32(_mm256_mullo_epi32(load(pulls.items), load(taps.items)), 4));
 }
 
-LACONIC_AVX2 inline std::int32_t power(const Taps& taps) {
+LACONIC_AVX2_INLINE std::int32_t power(const Taps& taps) {
   return sum_of(_mm256_mullo_epi32(load(taps.items), load(taps.items)));
 }
 
-LACONIC_AVX2 inline void move(Taps& pulls, const Taps& taps, std::int32_t gain) {
+LACONIC_AVX2_INLINE void move(Taps& pulls, const Taps& taps, std::int32_t gain) {
   const __m256i step = _mm256_srai_epi32(_mm256_mullo_epi32(load(taps.items), _mm256_set1_epi32(gain)), 5);
   store(pulls.items, within(_mm256_add_epi32(load(pulls.items), step), kMostPull));
 }

@@ -29,11 +29,13 @@ constexpr int kMostStretch = 2815; // probabilities lie within e^±11
 constexpr int kMostWeight = 1 << 18;
 constexpr int kEager = 512;        // decisions in which a mixer learns faster
 constexpr std::uint32_t kLevels = 24;  // of a size, two an octave
+constexpr std::int32_t kMostLevelled = 16383;
 constexpr std::uint32_t kSignLevels = 13;
 constexpr int kModelledBits = 3;   // of a mantissa, from the top; the others are taken as even
 constexpr int kNodes = 16;         // exponents with decisions of their own
 constexpr int kMostValue = 1023;   // neighbours count as no larger
 constexpr std::size_t kLargestKernel = 49;
+constexpr std::size_t kMargin = 64;  // zeros before the first item: room for any kernel
 constexpr std::size_t kTaps = 8;   // neighbours that the prediction is made from
 constexpr int kMostPull = 1 << 17;
 
@@ -42,7 +44,7 @@ struct Tables {
   std::array<std::int16_t, 4098> stretch;  // two more, for loads of 32 bits
   std::array<std::int32_t, 2 * kMostStretch + 1> squash;
   std::array<std::int32_t, kMostSeen + 1> rate;
-  std::array<std::uint8_t, 4096> level;
+  std::array<std::uint8_t, 16384> level;
   Tables();
 };
 extern const Tables kTables;
@@ -67,10 +69,11 @@ struct alignas(32) Taps {
   std::int32_t items[kTaps] = {};
 };
 
-inline std::uint32_t level(std::int32_t size) { return kTables.level[static_cast<std::size_t>(std::min(size, 4095))]; }
+// Of a size up to kMostLevelled.
+inline std::uint32_t level(std::int32_t size) { return kTables.level[static_cast<std::size_t>(size)]; }
 
 inline std::uint32_t sign_level(int value) {
-  const auto size = static_cast<std::int32_t>(std::min((level(std::abs(value)) + 1) / 3, 6u));
+  const auto size = static_cast<std::int32_t>(std::min((level(std::min(std::abs(value), kMostLevelled)) + 1) / 3, 6u));
   return static_cast<std::uint32_t>(6 + (value < 0 ? -size : size));
 }
 
@@ -79,7 +82,9 @@ inline std::uint32_t sign_of(int value) { return static_cast<std::uint32_t>(1 + 
 // Running means have 12 fractional bits; their levels count in 1/128.
 constexpr int kOne = 12;
 inline void follow(std::int32_t& mean, int value, int shift) { mean += ((value << kOne) - mean) >> shift; }
-inline std::uint32_t mean_level(std::int32_t mean) { return level(mean >> 5); }
+inline std::uint32_t level_of_mean(std::int32_t mean) {
+  return level(std::min(mean >> 5, kMostLevelled));
+}
 
 struct Means {
   std::int32_t size = -1;
