@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -92,6 +93,7 @@ def run(action: str, source: Path, target: Path, coding: str) -> dict[str, float
     if process.stdout.readline() != STARTED:
         raise SystemExit(f"{action} did not start")
     before = most = anonymous_bytes(process.pid)
+    cpu_before = cpu_seconds()
     start = time.perf_counter()
     process.stdin.write(b"\n")
     process.stdin.close()
@@ -101,7 +103,17 @@ def run(action: str, source: Path, target: Path, coding: str) -> dict[str, float
     seconds = time.perf_counter() - start
     if process.returncode:
         raise SystemExit(f"{action} ended with {process.returncode}")
-    return {"seconds": round(seconds, 2), "memory_bytes": most - before}
+    return {
+        "seconds": round(seconds, 2),
+        "cpu_seconds": round(cpu_seconds() - cpu_before, 2),
+        "memory_bytes": most - before,
+    }
+
+
+def cpu_seconds() -> float:
+    """Of all processes that ended; with those that the last one needed to start."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def measure(case: str, tensors: int, size_bytes: int, coding: str) -> list[dict[str, Any]]:
@@ -150,7 +162,8 @@ def main() -> None:
                 for row in found[-len(PROGRAMS) :]:
                     print(
                         f"{row['case']:11} {row['tensors']:4} tensors  {row['action']:8} "
-                        f"{row['seconds']:7.2f} s  {row['memory_bytes'] / 1e6:8.1f} MB = "
+                        f"{row['seconds']:7.2f} s ({row['cpu_seconds']:.2f} of CPU)  "
+                        f"{row['memory_bytes'] / 1e6:8.1f} MB = "
                         f"{row['memory_by_largest_tensor']:6.3f} of the largest tensor  "
                         f"{row['bytes_before']:,} → {row['bytes_after']:,}",
                         flush=True,

@@ -48,7 +48,8 @@ def one_piece(coders: Iterable[Coder], codes: IntArray, preset: str) -> bytes:
 def _hopeless(codes: IntArray) -> set[str]:
     """Names of coders that cannot win, from a look at the array that costs less than to try them.
 
-    The reasons are proofs for all but `context` and `planes`, whose sizes no bound foretells.
+    For the static coders of whole items the reasons are proofs; `context` and `planes` are left out
+    where nothing in the array speaks for them.
     """
     items = patterns(codes)
     bits = 8 * items.dtype.itemsize
@@ -57,11 +58,14 @@ def _hopeless(codes: IntArray) -> set[str]:
     found = {"gap", "bitmap"} if zeros * bits <= items.size else set()
     if items.size <= SMALL:
         return found
+    if 4 * zeros >= 3 * items.size:
+        found.add("bitmap")  # a bit an item, where gaps take the entropy of the zeros: 0.81
     try:
         symbols, counts = distinct(ordered(codes), MOST_SYMBOLS)
     except CodingError:
         # More than 65,536 values among at most 2^20: noise to a model of whole items.
-        return found | {"huffman", "rans", "context"}
+        found |= {"huffman", "rans", "context"}
+        return found | {"planes"} if 2 * zeros >= items.size else found
     if bits == 8 or symbols.size <= NARROW:
         found.add("planes")  # planes of few values are the values again, with a longer head
     entropy_bits = float(counts @ np.log2(items.size / counts))
