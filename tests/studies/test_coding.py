@@ -167,12 +167,15 @@ def test_a_side_that_loses_the_codes_stops_the_study(monkeypatch):
         measure_network(network())
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system pins no process")
-def test_the_process_is_pinned_and_let_go_again():
-    before = os.sched_getaffinity(0)
+def test_the_process_is_pinned_and_let_go_again(monkeypatch):
+    pinned = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {2, 5}, raising=False)
+    monkeypatch.setattr(
+        os, "sched_setaffinity", lambda process, cpus: pinned.append(cpus), raising=False
+    )
     with one_cpu():
-        assert len(os.sched_getaffinity(0)) == 1
-    assert os.sched_getaffinity(0) == before
+        assert pinned == [{5}]
+    assert pinned == [{5}, {2, 5}]
 
 
 def test_a_file_is_packed_and_compressed_as_it_is(tmp_path):

@@ -73,6 +73,14 @@ def test_a_gap_is_bridged_by_as_many_fillers_as_it_takes(width):
     assert values.tolist() == [0, 0, 0, 5]
 
 
+def test_the_widest_gap_is_read_back():
+    layer = np.zeros((1, 1000), np.int8)
+    layer[0, [255, 600]] = 4
+    side = sides()[DEEP_COMPRESSION]([layer])
+    side.widths = [8]
+    assert np.array_equal(side.decode(side.encode([layer]))[0], layer)
+
+
 def test_codes_are_kept_in_as_few_bytes_as_hold_them():
     limits = {"int8": 127, "int16": 32767, "int32": 2**31 - 1, "int64": 2**63 - 1}
     for dtype, most in limits.items():
