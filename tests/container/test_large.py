@@ -10,6 +10,7 @@ import pytest
 from laconic.coding.reader import varint
 from laconic.container import LacFile, codebook, pack_bytes, plain, rows, to_bits, uniform, writing
 from laconic.container import payload as payload_module
+from laconic.container.grids import row_index as row_index_module
 from laconic.container.layout import MAX_HEADER_BYTES, MAX_NAMES_BYTES, MAX_TENSORS
 from laconic.errors import FormatError, UsageError
 
@@ -142,7 +143,7 @@ def test_rows_that_are_not_there_are_wrong_use():
 def test_repeated_rows_are_put_in_place_from_the_end(monkeypatch):
     distinct = np.arange(700 * 40, dtype="f4").reshape(700, 40)
     tensor = rows(plain("w", to_bits(distinct), "F32"), INDEX % 700)
-    monkeypatch.setattr(payload_module, "CHUNK_BYTES", 7 * 40 * 4)
+    monkeypatch.setattr(row_index_module, "CHUNK_ITEMS", 7 * 40)
     with LacFile(pack_bytes([tensor], {})) as file:
         np.testing.assert_array_equal(file.array("w"), distinct[INDEX % 700])
         np.testing.assert_array_equal(file.rows("w", 650, 1400), distinct[(INDEX % 700)[650:1400]])

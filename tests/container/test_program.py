@@ -233,7 +233,7 @@ ATTACKS = {
         b"\1\1" + program_section.deflate(b"aaaa")[1:],
         "does not inflate to its 1 bytes",
     ),
-    "26 a promise of more than any program": (b"\1" + varint(2**40), "at most 67108864"),
+    "26 a promise of more than any program": (b"\1" + varint(2**40), "at most 16777216"),
     "27 two inputs of one name": (raw(20, 0, 2, VALUE_Y, VALUE_Y), "the name of another value"),
     "28 an input with a tensor's name": (
         raw(20, 0, 1, b"\6weight\0\0"),

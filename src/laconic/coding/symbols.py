@@ -98,9 +98,10 @@ def _read_steps(reader: Reader, count: int, first: int, dtype: DTypeLike) -> Bit
     if width > _BITMAP:
         raise reader.error(f"steps between symbols have {width} bits; at most 64 are possible")
     if width == _BITMAP:
-        span = reader.varint(8 * reader.remaining)
-        bits = octets(reader.take((span + 7) // 8))
-        marked = np.flatnonzero(np.unpackbits(bits, bitorder="little"))
+        # A longer bitmap than steps of the largest width would be is no gain.
+        span = reader.varint(8 * min(reader.remaining, packed_size(count - 1, 64)))
+        flags = np.unpackbits(octets(reader.take((span + 7) // 8)), bitorder="little")
+        marked = np.flatnonzero(flags) if np.count_nonzero(flags) == count - 1 else flags[:0]
         if marked.size != count - 1 or int(marked[-1]) != span - 1:
             raise reader.error(f"the bitmap of symbols does not mark {count - 1} up to the last")
         above = (marked + 1).astype(np.uint64)

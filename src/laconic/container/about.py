@@ -10,7 +10,7 @@ from laconic.coding.reader import Reader
 from laconic.container.deflate import deflate, inflate
 from laconic.errors import FormatError, UsageError
 
-MAX_ABOUT_BYTES = 2**24
+MAX_ABOUT_BYTES = 2**20  # as JSON; read, it takes up to thirty times as much
 
 
 def encode(about: Mapping[str, Any]) -> bytes:
@@ -20,7 +20,7 @@ def encode(about: Mapping[str, Any]) -> bytes:
     ``labels`` (class names in order), ``preprocessing`` (a text or object).
 
     Raises:
-        UsageError: something in it is no JSON data, or it is longer than 2^24 bytes.
+        UsageError: something in it is no JSON data, or it is longer than 2^20 bytes.
     """
     try:
         text = json.dumps(
@@ -33,7 +33,7 @@ def encode(about: Mapping[str, Any]) -> bytes:
     return deflate(text)
 
 
-def decode(data: bytes, offset: int = 0) -> dict[str, Any]:
+def decode(data: bytes | memoryview, offset: int = 0) -> dict[str, Any]:
     """The object again.
 
     Raises:
@@ -41,7 +41,7 @@ def decode(data: bytes, offset: int = 0) -> dict[str, Any]:
     """
     text = inflate(Reader(data, offset), MAX_ABOUT_BYTES, "the section about")
     try:
-        about = json.loads(text, parse_constant=_refuse)
+        about = json.loads(bytes(text), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"the section about is no JSON: {error}", offset) from error
     if not isinstance(about, dict):

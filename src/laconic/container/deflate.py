@@ -9,6 +9,13 @@ from contextlib import contextmanager
 from laconic.coding.reader import Reader, varint
 from laconic.errors import FormatError
 
+MOST_A_BYTE = 1032
+"""No deflate stream gives more bytes for one."""
+SPARE_BYTES = 64
+"""A stream takes no more than so many and 9/8 of what it gives, be it written by whomever."""
+PIECE = 2**12
+"""Deflated bytes at a time, so that what they give is not in memory twice."""
+
 
 def deflate(data: bytes) -> bytes:
     """The length as a varint, then raw deflate.
@@ -21,7 +28,7 @@ def deflate(data: bytes) -> bytes:
     return varint(len(data)) + packer.compress(data) + packer.flush()
 
 
-def inflate(reader: Reader, limit: int, what: str) -> bytes:
+def inflate(reader: Reader, limit: int, what: str) -> memoryview:
     """The bytes again; reads all of `reader`.
 
     Args:
@@ -34,15 +41,24 @@ def inflate(reader: Reader, limit: int, what: str) -> bytes:
     """
     start = reader.offset
     length = reader.varint(limit)
-    unpacker = zlib.decompressobj(-15)
+    deflated = reader.rest()
+    if length > MOST_A_BYTE * len(deflated) or len(deflated) > SPARE_BYTES + length // 8 * 9:
+        raise FormatError(
+            f"{what}: no deflate stream of {length} bytes takes {len(deflated)} bytes", start
+        )
+    unpacker, data, done = zlib.decompressobj(-15), bytearray(), 0
     try:
-        # One byte more than promised shows a stream that goes on; it allocates no more.
-        data = unpacker.decompress(bytes(reader.rest()), length + 1)
+        while done < len(deflated) and len(data) <= length and not unpacker.eof:
+            # One byte more than promised shows a stream that goes on; no more is made.
+            room = length + 1 - len(data)
+            data += unpacker.decompress(deflated[done : done + PIECE], room)
+            done += PIECE
     except zlib.error as error:
         raise FormatError(f"{what} does not inflate: {error}", start) from error
-    if len(data) != length or not unpacker.eof or unpacker.unused_data:
+    ends = unpacker.eof and not unpacker.unused_data and done >= len(deflated)
+    if len(data) != length or not ends:
         raise FormatError(f"{what} does not inflate to its {length} bytes", start)
-    return data
+    return memoryview(data).toreadonly()
 
 
 @contextmanager

@@ -64,7 +64,8 @@ class LacFile:
         try:
             header = read_header(self.data)
             total = sum(entry.size_bytes for entry in header.entries.values())
-            if total > max_bytes:
+            self.spare_bytes = max_bytes - total
+            if self.spare_bytes < 0:
                 raise FormatError(
                     f"the tensors unpack to {total:,} bytes; {max_bytes:,} are allowed "
                     "(max_bytes, --max-bytes)",
@@ -125,9 +126,11 @@ class LacFile:
 
     def section(self, name: str) -> bytes | None:
         """The bytes of a section (a key of `SECTIONS`), or None when the file has none."""
-        if name not in self.sections:
-            return None
-        return bytes(part(self.data, *self.sections[name], f"section {name}"))
+        return bytes(self.section_view(name)) if name in self.sections else None
+
+    def section_view(self, name: str) -> memoryview:
+        """The bytes of a section that the file has, where they stand: valid until it is closed."""
+        return part(self.data, *self.sections[name], f"section {name}")
 
     def same_as(self, name: str) -> str | None:
         """The earlier tensor that this one is tied to, or None."""
@@ -201,7 +204,7 @@ class LacFile:
             for _ in self.payload(name).pieces():
                 pass  # decoding is the test
         for name, (offset, _, _) in self.sections.items():
-            data = self.section(name) or b""
+            data = self.section_view(name)
             match name:
                 case "program":
                     program.decode(data, self.names, offset)
@@ -210,4 +213,5 @@ class LacFile:
                 case "about":
                     about.decode(data, offset)
                 case "foreign":
-                    foreign.check_cuts(self, foreign.decode(data, offset))
+                    left = self.spare_bytes
+                    foreign.decode(data, offset, tensors=len(self.names), max_bytes=left)

@@ -29,6 +29,8 @@ KINDS = {".safetensors": 1, ".npz": 2, ".onnx": 3}
 """Suffix → the byte that names this kind of file in the section."""
 SUFFIXES = {number: suffix for suffix, number in KINDS.items()}
 FORTRAN, BIG_ENDIAN = 1, 2
+MAX_MEMBERS = 2**16
+MAX_MEMBER_NAME_BYTES = 2**12
 TURNED = 2**20
 """Items of a tensor in Fortran order that are put into C order at a time."""
 
@@ -71,11 +73,20 @@ def encode(foreign: Foreign) -> bytes:
     return bytes([KINDS[foreign.suffix]]) + deflate(bytes(out) + foreign.skeleton)
 
 
-def decode(data: bytes, offset: int = 0, *, max_bytes: int = MAX_BYTES) -> Foreign:
+def decode(
+    data: bytes | memoryview, offset: int = 0, *, tensors: int, max_bytes: int = MAX_BYTES
+) -> Foreign:
     """The section again.
 
+    Args:
+        data: what `encode` wrote.
+        offset: where `data` starts in its file, for errors.
+        tensors: how many the file has; each of them is a cut.
+        max_bytes: refuse more bytes than this.
+
     Raises:
-        FormatError: the bytes are damaged, or a cut lies outside the skeleton.
+        FormatError: the bytes are damaged, a cut lies outside the skeleton, or there are not as
+            many cuts as tensors.
     """
     outer = Reader(data, offset)
     kind = outer.u8()
@@ -83,26 +94,49 @@ def decode(data: bytes, offset: int = 0, *, max_bytes: int = MAX_BYTES) -> Forei
         raise FormatError(f"no kind of foreign file has number {kind}", offset)
     plain = inflate(outer, max_bytes, "the section foreign")
     with inside_inflated("the section foreign", offset):
-        return _read_all(Reader(plain), SUFFIXES[kind])
+        return _read_all(Reader(plain), SUFFIXES[kind], tensors)
 
 
-def _read_all(reader: Reader, suffix: str) -> Foreign:
+def _read_all(reader: Reader, suffix: str, tensors: int) -> Foreign:
+    count = reader.varint()
+    if count != tensors:
+        raise reader.error(f"the section foreign has {count} cuts for {tensors} tensors")
     cuts = []
-    for _ in range(reader.varint(reader.remaining)):
+    for _ in range(count):
         cuts.append(Cut(reader.varint(), reader.u8()))
         if cuts[-1].flags > FORTRAN | BIG_ENDIAN:
             raise reader.error(f"a cut has the flags {cuts[-1].flags}")
-    members = []
-    for _ in range(reader.varint(reader.remaining) if suffix == ".npz" else 0):
-        text = bytes(reader.take(reader.varint()))
-        try:
-            members.append((text.decode(), reader.varint()))
-        except UnicodeDecodeError as error:
-            raise reader.error(f"the name {text[:20]!r} is not UTF-8") from error
+    members = _read_members(reader) if suffix == ".npz" else ()
     skeleton = reader.rest()
     if sum(cut.gap for cut in cuts) > len(skeleton):
         raise reader.error(f"the cuts reach beyond the skeleton of {len(skeleton)} bytes")
-    return Foreign(suffix, tuple(cuts), tuple(members), skeleton)
+    return Foreign(suffix, tuple(cuts), members, skeleton)
+
+
+def _read_members(reader: Reader) -> tuple[tuple[str, int], ...]:
+    members: dict[str, int] = {}
+    for _ in range(reader.varint(MAX_MEMBERS)):
+        text = bytes(reader.take(reader.varint(MAX_MEMBER_NAME_BYTES)))
+        try:
+            name = text.decode()
+        except UnicodeDecodeError as error:
+            raise reader.error(f"the name {text[:20]!r} is not UTF-8") from error
+        if name in members or not is_member_name(name):
+            why = "stands there twice" if name in members else "leads out of a folder"
+            raise reader.error(f"the member {name[:80]!r} of the zip {why}")
+        members[name] = reader.varint()
+    return tuple(members.items())
+
+
+def is_member_name(name: str) -> bool:
+    """Whether whoever unpacks a zip finds this member inside the folder that he unpacks it to.
+
+    Examples:
+        >>> is_member_name("layer/weight.npy"), is_member_name("../weight.npy"), is_member_name("")
+        (True, False, False)
+    """
+    steps = name.replace("\\", "/").split("/")
+    return ".." not in steps and steps[0] != "" and ":" not in steps[0] and "\0" not in name
 
 
 def cut_pieces(bits: Bits, cut: Cut) -> Iterator[bytes]:
@@ -116,26 +150,12 @@ def cut_pieces(bits: Bits, cut: Cut) -> Iterator[bytes]:
         yield turned.flat[start : start + TURNED].astype(order, copy=False).tobytes()
 
 
-def check_cuts(file: LacFile, foreign: Foreign) -> None:
-    """Every tensor of the file is one cut-out.
-
-    Raises:
-        FormatError: the section has another number of cuts than the file has tensors.
-    """
-    if len(foreign.cuts) != len(file.entries):
-        raise FormatError(
-            f"the section foreign has {len(foreign.cuts)} cuts for {len(file.entries)} tensors",
-            file.sections["foreign"][0],
-        )
-
-
 def spliced(file: LacFile, foreign: Foreign) -> Iterator[bytes | memoryview]:
     """The stream again, piece by piece: the skeleton with every tensor in its place.
 
     Raises:
-        FormatError: tensors are damaged, or there are not as many as cuts.
+        FormatError: tensors are damaged.
     """
-    check_cuts(file, foreign)
     position = 0
     for name, cut in zip(file.entries, foreign.cuts, strict=True):
         yield foreign.skeleton[position : position + cut.gap]
@@ -172,8 +192,7 @@ def unpack_file(
     suffix = Path(target).suffix.lower()
     with LacFile(source, max_bytes=max_bytes) as file:
         file.check_parts()
-        section = file.section("foreign")
-        if section is None:
+        if "foreign" not in file.sections:
             if suffix not in TENSOR_FILES:
                 raise UsageError(
                     "this .lac file holds a model's tensors; give a target that ends in "
@@ -184,7 +203,12 @@ def unpack_file(
                 TENSOR_FILES[suffix](out, file)
             return
         offset = file.sections["foreign"][0]
-        foreign = decode(section, offset, max_bytes=max_bytes)
+        foreign = decode(
+            file.section_view("foreign"),
+            offset,
+            tensors=len(file.names),
+            max_bytes=file.spare_bytes,
+        )
         if suffix != foreign.suffix:
             raise UsageError(
                 f"{source} was packed from a {foreign.suffix} file; give a target that ends "
@@ -203,8 +227,6 @@ def _write_zip(out: BinaryIO, file: LacFile, foreign: Foreign) -> None:
     total = len(foreign.skeleton) + sum(entry.size_bytes for entry in file.entries.values())
     if sum(length for _, length in foreign.members) != total:
         raise FormatError(f"the members do not add up to {total} bytes", offset)
-    if len({name for name, _ in foreign.members}) != len(foreign.members):
-        raise FormatError("two members have one name", offset)
     parts, part = spliced(file, foreign), memoryview(b"")
     with zipfile.ZipFile(out, "w") as archive:
         for name, length in foreign.members:

@@ -14,6 +14,7 @@ from laconic.container.layout import (
     MAX_HEADER_BYTES,
     MAX_NAME_BYTES,
     MAX_NAMES_BYTES,
+    MAX_SECTION_BYTES,
     MAX_TENSORS,
     SECTION_NAMES,
     VERSION,
@@ -152,8 +153,11 @@ def _read_sections(lines: Reader, position: int, sections: dict[str, tuple[int, 
         number = lines.u8()
         if number not in SECTION_NAMES or number <= last:
             raise lines.error(f"section {number} is unknown, repeated or out of order")
-        length = lines.varint()
-        sections[SECTION_NAMES[number]] = (position, length, lines.u32())
+        name, length = SECTION_NAMES[number], lines.varint()
+        if length > MAX_SECTION_BYTES.get(name, length):
+            most = MAX_SECTION_BYTES[name]
+            raise lines.error(f"the section {name} has {length:,} bytes; at most {most:,} can be")
+        sections[name] = (position, length, lines.u32())
         position += length
         last = number
     return position

@@ -16,6 +16,8 @@ MAX_NAMES_BYTES = 2**23
 MAX_TENSORS = 2**17
 SECTIONS = {"program": 1, "probe": 2, "about": 3, "foreign": 4}
 SECTION_NAMES = {number: name for name, number in SECTIONS.items()}
+MAX_SECTION_BYTES = {"program": 2**24, "probe": 2**18, "about": 2**20}
+"""As they stand in the file; `foreign` is bounded by what a caller lets a file unpack to."""
 
 
 def name_cost(name: bytes) -> int:

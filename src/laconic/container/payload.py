@@ -9,7 +9,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from laconic import coding
 from laconic.coding import Run
@@ -19,13 +18,12 @@ from laconic.coding.reader import Reader
 from laconic.container.checksums import joined
 from laconic.container.dtypes import DTYPES, Bits
 from laconic.container.grids import Head, StoredTensor, read_head
+from laconic.container.grids.row_index import spread_rows
 from laconic.container.header import Entry
 from laconic.errors import FormatError
 
 MOST_JOINED = 2**12
 """Blocks whose checksums are joined; hashing all bytes is faster beyond."""
-CHUNK_BYTES = 2**22
-"""Of rows that are repeated at a time."""
 
 
 def part(data: memoryview, offset: int, length: int, checksum: int, what: str) -> memoryview:
@@ -110,7 +108,7 @@ class Payload:
 
         coding.for_each(runs, fill, threads)
         if self.head.index is not None:
-            _repeat_rows(out, self.head.index)
+            spread_rows(out, self.head.index)
         return out
 
     def pieces(self) -> Iterator[tuple[int, Bits]]:
@@ -138,18 +136,6 @@ class Payload:
                 values = self._values(run).reshape(-1)
                 out[low - start : high - start] = values[low - run.start : high - run.start]
         return out
-
-
-def _repeat_rows(out: Bits, index: NDArray[np.int64]) -> None:
-    """Row i becomes row ``index[i]``, in place; the distinct rows stand at the start.
-
-    Rows are numbered in the order in which they first appear, so that row i comes from none behind
-    it: from the end, no row is written before all that need it were.
-    """
-    step = max(1, CHUNK_BYTES * len(out) // max(1, out.nbytes))
-    for stop in range(len(out), 0, -step):
-        start = max(0, stop - step)
-        out[start:stop] = out[index[start:stop]]
 
 
 def open_payload(data: memoryview, entry: Entry) -> Payload:

@@ -129,7 +129,7 @@ def encode(probe: Probe) -> bytes:
     return out
 
 
-def decode(data: bytes, offset: int = 0) -> Probe:
+def decode(data: bytes | memoryview, offset: int = 0) -> Probe:
     """The probe again.
 
     Raises:

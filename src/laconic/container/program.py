@@ -14,11 +14,11 @@ from laconic.container.dtypes import DTYPES, dtype_of
 from laconic.container.operators import EDGES, GENERATED, Attribute, Node, Program, Value
 from laconic.container.program_reader import read_program
 from laconic.container.vocabulary import ATTRIBUTES, OPERATORS
-from laconic.errors import UsageError
+from laconic.errors import FormatError, UsageError
 
 __all__ = ["GENERATED", "Attribute", "Node", "Program", "Value", "decode", "encode"]
 
-MAX_PROGRAM_BYTES = 2**26
+MAX_PROGRAM_BYTES = 2**24
 
 
 def _text(value: str) -> bytes:
@@ -132,7 +132,8 @@ def encode(program: Program, tensors: list[str]) -> bytes:
         tensors: the names of the file's tensors, in the file's order.
 
     Raises:
-        UsageError: the program reads a name that neither it nor the file provides.
+        UsageError: the program reads a name that neither it nor the file provides, or it is larger
+            than readers take.
     """
     given = [*tensors, *(value.name for value in program.inputs + program.outputs)]
     if reserved := [name for name in given if name.startswith(GENERATED)]:
@@ -142,11 +143,17 @@ def encode(program: Program, tensors: list[str]) -> bytes:
         raise UsageError(f"the program reads {missing}, which the file does not hold")
     numbers = {name: index + 1 for index, name in enumerate(tensors)}
     plain = _Writer(program, numbers).write()
+    try:
+        if len(plain) > MAX_PROGRAM_BYTES:
+            raise FormatError(f"it takes {len(plain):,} bytes, {MAX_PROGRAM_BYTES:,} fit", 0)
+        read_program(Reader(plain), tensors)
+    except FormatError as error:
+        raise UsageError(f"no file holds this program: {error}") from error
     deflated = deflate(plain)
     return b"\1" + deflated if len(deflated) < len(plain) else b"\0" + plain
 
 
-def decode(data: bytes, tensors: list[str], offset: int = 0) -> Program:
+def decode(data: bytes | memoryview, tensors: list[str], offset: int = 0) -> Program:
     """The program behind the bytes of a section.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -17,32 +17,62 @@ from laconic.container.shapes import MAX_DIMENSIONS, is_possible
 from laconic.container.vocabulary import ATTRIBUTES, OPERATORS
 
 MAX_DEPTH = 16
+MAX_COST = 2**22
+"""Of all parts of a program together, so that it takes little memory: about eight bytes each."""
+PART, DETAIL, WORD = 64, 32, 8
 
 
 def read_program(reader: Reader, tensors: list[str]) -> Program:
     """The program that takes up all of `reader`; FormatError when it is damaged."""
-    program = _ProgramReader(reader, tensors, 0).read()
+    for name in tensors:
+        if name.startswith(GENERATED):
+            raise reader.error(f"{name!r}: names with {GENERATED!r} are the reader's own")
+    program = _ProgramReader(reader, list(tensors), set(tensors), _Purse()).read()
     reader.end()
     return program
 
 
-class _ProgramReader:
-    """Reads one program; every count is bounded by the bytes that are left."""
+@dataclass
+class _Purse:
+    """What the parts read so far cost, and how deep programs are nested at present."""
 
-    def __init__(self, reader: Reader, outer: list[str], depth: int) -> None:
+    spent: int = 0
+    depth: int = 0
+
+
+class _ProgramReader:
+    """Reads one program; every count is bounded by what its parts cost.
+
+    `names` are all that can be read, in the order of their numbers; `given` those of them that the
+    file spells out. Both end as they were: a program's names end with it.
+    """
+
+    def __init__(self, reader: Reader, names: list[str], given: set[str], purse: _Purse) -> None:
         self.reader = reader
-        self.names = list(outer)
-        self.outer_count = len(outer)
-        self.depth = depth
+        self.names = names
+        self.known = given
+        self.purse = purse
+        self.outer_count = len(names)
         self.constants: dict[str, NDArray[Any]] = {}
-        if depth > MAX_DEPTH:
+        self.pay(PART)
+        if purse.depth > MAX_DEPTH:
             raise reader.error(f"programs are nested deeper than {MAX_DEPTH}")
 
-    def count(self) -> int:
-        return self.reader.varint(self.reader.remaining)
+    def pay(self, cost: int) -> None:
+        self.purse.spent += cost
+        if self.purse.spent > MAX_COST:
+            raise self.reader.error(f"a program of so many parts; they may cost {MAX_COST:,}")
+
+    def count(self, cost: int) -> int:
+        """How many parts of that cost follow."""
+        number = self.reader.varint(self.reader.remaining)
+        self.pay(cost * number)
+        return number
 
     def text(self) -> str:
-        data = bytes(self.reader.take(self.reader.varint()))
+        length = self.reader.varint()
+        self.pay(WORD + length // 2)
+        data = bytes(self.reader.take(length))
         try:
             return data.decode()
         except UnicodeDecodeError as error:
@@ -54,10 +84,10 @@ class _ProgramReader:
 
     def define(self) -> str:
         # A deeper program has a longer sign: its names must not meet those of its surroundings.
-        self.names.append(f"{GENERATED * (self.depth + 1)}{len(self.names) + 1}")
+        self.names.append(f"{GENERATED * (self.purse.depth + 1)}{len(self.names) + 1}")
         return self.names[-1]
 
-    def given(self) -> str:
+    def spelt(self) -> str:
         name = self.text()
         if name.startswith(GENERATED):
             raise self.reader.error(f"{name!r}: names with {GENERATED!r} are the reader's own")
@@ -78,9 +108,9 @@ class _ProgramReader:
         return EDGES.get(number, number)
 
     def value(self) -> Value:
-        name, dtype = self.given(), self.dtype()
+        name, dtype = self.spelt(), self.dtype()
         shape: list[int | str] = []
-        for _ in range(self.count()):
+        for _ in range(self.count(WORD)):
             size = self.reader.varint()
             shape.append(size - 1 if size else self.text())
         return Value(name, dtype, tuple(shape))
@@ -96,27 +126,31 @@ class _ProgramReader:
         if dtype.name == "I64":
             if count > self.reader.remaining:
                 raise self.reader.error(f"{count} integers were promised in too few bytes")
-            items = [self.integer() for _ in range(count)]
-            return np.array(items, np.int64).reshape(shape)
+            self.pay(count)
+            items = np.fromiter((self.integer() for _ in range(count)), np.int64, count)
+            return items.reshape(shape)
         data = self.reader.take(count * dtype.size_bytes)
         return np.frombuffer(data, dtype.numpy).reshape(shape)
 
     def read(self) -> Program:
         reader = self.reader
         opset = reader.varint(10_000)
-        for _ in range(self.count()):
+        for _ in range(self.count(PART)):
             array = self.array()
             self.constants[self.define()] = array
         inputs = []
-        for _ in range(self.count()):
+        for _ in range(self.count(PART)):
             value = self.value()
-            if value.name in self.names:
+            if value.name in self.known:
                 raise reader.error(f"the input {value.name!r} has the name of another value")
             self.names.append(value.name)
+            self.known.add(value.name)
             inputs.append(value)
-        nodes = [self.node() for _ in range(self.count())]
-        outputs = [(self.value(), self.name()) for _ in range(self.count())]
+        nodes = [self.node() for _ in range(self.count(PART))]
+        outputs = [(self.value(), self.name()) for _ in range(self.count(PART))]
         renamed = self.renamed(outputs)
+        self.known.difference_update(value.name for value in inputs)
+        del self.names[self.outer_count :]
         return Program(
             opset,
             tuple(inputs),
@@ -129,26 +163,28 @@ class _ProgramReader:
         """Generated name → the output's own; every output is made here, under a name of its own."""
         made = set(self.names[self.outer_count :])
         names: dict[str, str] = {}
+        taken: set[str] = set()
         for value, name in outputs:
-            if name not in made or name in names or value.name in names.values():
+            if name not in made or name in names or value.name in taken:
                 raise self.reader.error(
                     f"the output {value.name!r} is not made by its program, or stands there twice"
                 )
-            if value.name != name and (not name.startswith(GENERATED) or value.name in self.names):
+            if value.name != name and (not name.startswith(GENERATED) or value.name in self.known):
                 raise self.reader.error(f"the output {value.name!r} has the name of another value")
             names[name] = value.name
+            taken.add(value.name)
         return names
 
     def node(self) -> Node:
         operator = self.word(OPERATORS)
-        inputs = tuple(self.name() for _ in range(self.count()))
+        inputs = tuple(self.name() for _ in range(self.count(WORD)))
         attributes: dict[str, Attribute] = {}
-        for _ in range(self.count()):
+        for _ in range(self.count(DETAIL)):
             key = self.word(ATTRIBUTES)
             if key in attributes:
                 raise self.reader.error(f"{operator} has the attribute {key!r} twice")
             attributes[key] = self.attribute()
-        outputs = tuple(self.define() for _ in range(self.count()))
+        outputs = tuple(self.define() for _ in range(self.count(DETAIL)))
         return Node(operator, inputs, outputs, attributes)
 
     def attribute(self) -> Attribute:
@@ -161,16 +197,19 @@ class _ProgramReader:
         if kind == 2:
             return self.text()
         if kind == 3:
-            return tuple(self.integer() for _ in range(self.count()))
+            return tuple(self.integer() for _ in range(self.count(WORD)))
         if kind == 4:
-            count = self.count()
+            count = self.count(WORD)
             return tuple(struct.unpack(f"<{count}f", reader.take(4 * count)))
         if kind == 5:
-            return tuple(self.text() for _ in range(self.count()))
+            return tuple(self.text() for _ in range(self.count(WORD)))
         if kind == 6:
             return self.array()
         if kind == 7:
-            return _ProgramReader(reader, self.names, self.depth + 1).read()
+            self.purse.depth += 1
+            program = _ProgramReader(reader, self.names, self.known, self.purse).read()
+            self.purse.depth -= 1
+            return program
         raise reader.error(f"no attribute has type {kind}")
 
 

@@ -21,6 +21,7 @@ from laconic.container.layout import (
     MAX_HEADER_BYTES,
     MAX_NAME_BYTES,
     MAX_NAMES_BYTES,
+    MAX_SECTION_BYTES,
     MAX_TENSORS,
     SAME,
     SECTIONS,
@@ -108,6 +109,11 @@ class Writer:
         unknown = set(sections) - set(SECTIONS)
         if unknown:
             raise UsageError(f"no section {sorted(unknown)}; the format knows {sorted(SECTIONS)}")
+        for name, data in sections.items():
+            if len(data) > MAX_SECTION_BYTES.get(name, len(data)):
+                raise UsageError(
+                    f"the {name} takes {len(data):,} bytes; {MAX_SECTION_BYTES[name]:,} fit"
+                )
         parts = sorted((SECTIONS[name], data) for name, data in sections.items())
         header = varint(len(self._names)) + self._records + varint(len(parts))
         for number, data in parts:

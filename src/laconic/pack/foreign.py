@@ -101,7 +101,8 @@ def _add_all(writer: Writer, stream: Stream, suffix: str, coding: str) -> Foreig
 def _check(packed: Path, stream: Stream, foreign: Foreign) -> None:
     """MismatchError unless the file gives back the stream, tensor by tensor, block by block."""
     with LacFile(packed, max_bytes=NO_LIMIT) as file:
-        again = foreign_section.decode(file.section("foreign") or b"", max_bytes=NO_LIMIT)
+        section, count = file.section_view("foreign"), len(file.names)
+        again = foreign_section.decode(section, tensors=count, max_bytes=NO_LIMIT)
         parts = foreign_section.spliced(file, again)
         position = 0
         for part in parts:

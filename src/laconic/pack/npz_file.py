@@ -15,7 +15,13 @@ import numpy as np
 
 from laconic.container.dtypes import BY_NUMPY
 from laconic.container.file import MAX_BYTES
-from laconic.container.foreign import BIG_ENDIAN, FORTRAN
+from laconic.container.foreign import (
+    BIG_ENDIAN,
+    FORTRAN,
+    MAX_MEMBER_NAME_BYTES,
+    MAX_MEMBERS,
+    is_member_name,
+)
 from laconic.errors import FormatError, UnsupportedError
 from laconic.pack.stream import Place, Stream, mapped
 
@@ -65,9 +71,19 @@ def read_npz(file: BinaryIO, folder: Path) -> Stream:
             position += length
     except BROKEN as error:
         raise FormatError(f"this is no readable .npz file: {error}", 0) from error
-    if len({name for name, _ in members}) != len(members):
-        raise FormatError("two members of the .npz file have one name", 0)
+    _check_names([name for name, _ in members])
     return Stream(data, places, tuple(members))
+
+
+def _check_names(names: list[str]) -> None:
+    """FormatError for members that no `.lac` file holds."""
+    if len(set(names)) != len(names):
+        raise FormatError("two members of the .npz file have one name", 0)
+    if len(names) > MAX_MEMBERS:
+        raise FormatError(f"{len(names):,} members; at most {MAX_MEMBERS:,} can be packed", 0)
+    for name in names:
+        if not is_member_name(name) or len(name.encode(errors="replace")) > MAX_MEMBER_NAME_BYTES:
+            raise FormatError(f"the member {name[:80]!r} leads out of a folder, or is too long", 0)
 
 
 def _array_in(member: str, data: memoryview, origin: int) -> list[Place]:

@@ -12,6 +12,7 @@ from laconic.container import StoredTensor, codebook, codebooks, plain, rows
 from laconic.container.dtypes import DTYPES, Bits
 from laconic.container.grids import head
 from laconic.container.grids.codebook_grid import MAX_CODEBOOKS
+from laconic.container.grids.entries import MAX_ENTRIES
 from laconic.container.grids.forms import distinct_values
 from laconic.container.grids.numbers import MAX_NUMBERS
 from laconic.container.grids.row_index import row_index
@@ -109,15 +110,15 @@ def _axis_of_few_values(bits: Bits) -> int | None:
         size = prod(bits.shape) // count
         if count > MAX_CODEBOOKS or size < 32:
             continue
-        channels = np.moveaxis(bits, axis, 0)
-        if all(_repeats(channels[i]) for i in _first_and_all(count)):
+        channels, most = np.moveaxis(bits, axis, 0), min(MOST_IN_A_CHANNEL, MAX_ENTRIES // count)
+        if all(_repeats(channels[i], most) for i in _first_and_all(count)):
             return axis
     return None
 
 
-def _repeats(channel: Bits) -> bool:
+def _repeats(channel: Bits, most: int) -> bool:
     """Whether there are few values, and those but zero stand there four times on average."""
-    most = min(MOST_IN_A_CHANNEL, 1 + int(np.count_nonzero(channel)) // 4)
+    most = min(most, 1 + int(np.count_nonzero(channel)) // 4)
     return distinct_values(channel, most) is not None
 
 

@@ -16,7 +16,7 @@ from laconic.coding.reader import Reader
 from laconic.container.dtypes import DTYPES, Bits
 from laconic.container.grids.numbers import read_numbers, write_numbers
 
-MAX_ENTRIES = 2**20
+MAX_ENTRIES = 2**19
 """Of all codebooks of one tensor."""
 Counts = NDArray[np.integer[Any]]
 
@@ -86,24 +86,31 @@ def read_entries(reader: Reader, below: Counts, above: Counts, dtype: str) -> Bi
     start, first = reader.offset, _starts(sides)
     firsts = read_numbers(reader, first.shape, width)
     steps = read_numbers(reader, (count - first.size,), width)
-    rises = np.zeros(count, width)
-    inner = np.ones(count, np.bool_)
-    inner[first] = False
-    rises[inner] = steps + width.type(1)
-    run = np.repeat(np.arange(first.size), sides[sides > 0])
-    total = np.cumsum(rises, dtype=width)  # wraps round, and so do the differences
-    away = total - total[first][run] + firsts[run]
+    is_first = np.zeros(count, np.bool_)
+    is_first[first] = True
+    away = np.empty(count, width)
+    away[is_first], away[~is_first] = firsts, steps + width.type(1)
+    del steps
+    _add_up(away, first)
     is_below = np.repeat(np.arange(sides.size) % 2 == 0, sides)
     entries = from_distances(is_below, away, dtype)
-    grows = np.ones(count, np.bool_)
-    grows[1:] = (away[1:] > away[:-1]) | ~inner[1:]
+    grows = is_first[1:] | (away[1:] > away[:-1])
     again, back = distances(entries, dtype)
     whole = (again == is_below) & (back == away) & (entries != 0)
     if not (grows.all() and whole.all()):
         raise Reader(b"", start).error(f"a codebook has entries that {dtype} has not")
+    del away, back
     ordered = np.empty_like(entries)
     ordered[_outward(below, above)] = entries
     return ordered
+
+
+def _add_up(away: Bits, first: NDArray[np.int64]) -> None:
+    """Sums from each of the places `first` to the next one, in place; they may wrap round."""
+    total = np.cumsum(away, dtype=away.dtype)  # wraps round, and so do the differences
+    before = np.concatenate([np.zeros(1, away.dtype), total])[first]
+    total -= np.repeat(before, np.diff(first, append=away.size))
+    away[...] = total
 
 
 def _top(dtype: str) -> Any:

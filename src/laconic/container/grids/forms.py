@@ -132,7 +132,7 @@ def uniform(
     return StoredTensor(name, dtype, shape, "uniform", codes.astype(width, copy=False), tables)
 
 
-def rows(distinct: StoredTensor, index: NDArray[np.int64]) -> StoredTensor:
+def rows(distinct: StoredTensor, index: NDArray[np.integer[Any]]) -> StoredTensor:
     """A tensor whose rows repeat: row i is row ``index[i]`` of `distinct`.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from laconic.container.grids.numbers import MAX_NUMBERS, read_numbers, write_num
 NUMBER = 4
 """Where a grid number stands: the index follows, and then the payload of the distinct rows."""
 CHUNK_ITEMS = 1 << 18
-Index = NDArray[np.int64]
+Index = NDArray[np.integer[Any]]
 
 
 def row_index(bits: Bits) -> tuple[Index, Index]:
@@ -56,9 +57,16 @@ def read_index(reader: Reader, shape: tuple[int, ...]) -> Index:
         raise reader.error(f"no rows can repeat in a shape of {list(shape)}")
     count = reader.varint(rows)
     start = reader.offset
-    index = read_numbers(reader, (rows,), _dtype(count)).astype(np.int64)
-    most = np.maximum.accumulate(index)
-    if index[0] or np.diff(most).max(initial=0) > 1 or most[-1] + 1 != count:
+    index = read_numbers(reader, (rows,), _dtype(count))
+    new = 0  # the first row that is not known yet
+    for first in range(0, rows, CHUNK_ITEMS):
+        run = index[first : first + CHUNK_ITEMS].astype(np.int64)
+        before = np.maximum.accumulate(np.concatenate([[new - 1], run]))
+        if (run > before[:-1] + 1).any():
+            new = -1
+            break
+        new = int(before[-1]) + 1
+    if new != count:
         raise Reader(b"", start).error(f"the {count} rows are not numbered as they appear")
     return index
 

@@ -92,7 +92,7 @@ class Head:
 
     grid: FileGrid
     tables: Tables
-    index: NDArray[np.int64] | None
+    index: repeated.Index | None
     """Where rows repeat: the place of each among those that the codes stand for."""
     shape: tuple[int, ...]
     """Of the codes."""
