@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as arrays
 from laconic.coding.reader import Reader, varint
 from laconic.container import DTYPES, GRIDS, codebook, codebooks, plain, rows, to_bits, uniform
 from laconic.container.grids import head, read_head
+from laconic.container.grids import row_index as row_indices
 from laconic.container.grids.entries import MAX_ENTRIES, read_entries, write_entries
 from laconic.container.grids.numbers import MAX_NUMBERS, read_numbers, write_numbers
 from laconic.container.grids.row_index import read_index, row_index, spread_rows, write_index
@@ -195,6 +196,12 @@ def test_repeated_rows_come_back(which):
     np.testing.assert_array_equal(rows(plain("w", bits[first], "U16"), index).bits, bits)
 
 
+def test_a_row_beyond_the_distinct_ones_is_refused_in_the_last_of_many(monkeypatch):
+    monkeypatch.setattr(row_indices, "CHUNK_ITEMS", 4)
+    with pytest.raises(FormatError, match="not numbered as they appear"):
+        read_index(Reader(varint(1) + write_numbers(np.uint8([0, 0, 0, 0, 5]))), (5, 2))
+
+
 HOSTILE = {
     "a uniform grid of integers": ("I32", (4,), b"\x02\x00\x00\x00\x00\x80\x3f", "holds F32, F16"),
     "codes of eight bytes": ("F32", (4,), b"\x02\x03\x00\x00\x00\x80\x3f", "form 3"),
@@ -216,6 +223,12 @@ HOSTILE = {
     "more rows than there are": ("F32", (3, 2), b"\x04\x04", "at most 3"),
     "rows of rows": ("F32", (2, 2), b"\x04\x01\x00\x00\x00\x04", "no grid of rows has number 4"),
     "rows not in order": ("F32", (2, 2), b"\x04\x02\x00\x01\x00", "not numbered as they appear"),
+    "a row that is skipped": (
+        "F32",
+        (3, 2),
+        b"\x04\x03\x00\x00\x02\x01",
+        "not numbered as they appear",
+    ),
     "rows that are left out": ("F32", (2, 2), b"\x04\x02\x00\x00\x00", "not numbered as"),
     "a grid that nobody knows": ("F32", (2, 2), b"\x09", "w: no grid has number 9"),
 }

@@ -71,7 +71,9 @@ TILINGS = [
 def test_a_scale_for_each_tile_is_found(dtype, shape, tile, width):
     rng = np.random.default_rng(width)
     limit = 2 ** (width - 1) - 1
-    codes = np.rint(rng.standard_normal(shape) * max(0.8, limit / 3)).clip(-limit, limit).astype(int)
+    codes = (
+        np.rint(rng.standard_normal(shape) * max(0.8, limit / 3)).clip(-limit, limit).astype(int)
+    )
     codes.reshape(-1)[:2] = 1, -limit
     counts = [-(-size // step) for size, step in zip(shape, tile, strict=True)]
     # As toolkits keep them: in the weights' own precision.
@@ -142,6 +144,27 @@ def test_a_common_divisor_goes_into_the_scale():
     )
     np.testing.assert_array_equal(found.codes, codes)
     assert found.tables["scale"].tolist() == (factor / 4).tolist()
+
+
+def test_channels_whose_codes_are_even_by_chance_get_no_scales():
+    codes = np.random.default_rng(0).integers(-7, 8, (8, 200))
+    codes[:2] *= 2
+    found = find_uniform("w", quantized(codes, np.float32([[0.013]]), codes.shape), "F32")
+    np.testing.assert_array_equal(found.codes, codes)
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(sorted(DTYPES)), st.integers(2, 120), st.integers(-14, 3), st.integers(-2, 2)
+)
+def test_products_at_and_beside_a_power_of_two_are_found(dtype, code, exponent, ulps):
+    """Numbers are closer below a power of two than above it; the least are subnormal in F16."""
+    nearest = np.float32(2.0**exponent / code).view("u4").astype(int) + ulps
+    scale = np.uint32(nearest).view("f4")
+    codes = np.array([[1, code, 3, 17, 19, 58, 59, code - 1, 101, 0]])
+    bits = quantized(codes, scale.reshape(1, 1), (1, 10), dtype)
+    found = find_uniform("w", bits, dtype)
+    np.testing.assert_array_equal(found.bits, bits)
 
 
 @pytest.mark.parametrize(

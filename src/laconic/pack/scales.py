@@ -69,34 +69,35 @@ def scales_of(magnitudes: NDArray[np.float32], rounding: Rounding) -> NDArray[np
     smallest = np.where(magnitudes > 0, magnitudes, np.float32(np.inf)).min(1, initial=np.inf)
     found = np.zeros(len(magnitudes), np.float32)
     found[largest == 0] = ANY
+    # How far a guess may be away, relatively: the smallest value may itself be rounded so much.
+    unsure = np.maximum(2.0**-rounding.digits, rounding.smallest / smallest.astype(np.float64))
     pending = np.flatnonzero((largest > 0) & np.isfinite(largest))
     for steps in range(1, MOST_STEPS + 1):
         guess = smallest[pending].astype(np.float64) / steps
         if not pending.size or (largest[pending] > rounding.most * guess).any():
             break
-        likely = _screened(magnitudes[pending, :SCREEN], guess, rounding)
+        likely = _screened(magnitudes[pending, :SCREEN], guess, unsure[pending], rounding)
         tried = pending[likely]
         if tried.size:
-            found[tried] = _confined(magnitudes[tried], guess[likely], rounding)
+            found[tried] = _confined(magnitudes[tried], guess[likely], unsure[tried], rounding)
             pending = pending[found[pending] == 0]
     return found
 
 
 def _screened(
-    magnitudes: NDArray[np.float32], guess: Rows, rounding: Rounding
+    magnitudes: NDArray[np.float32], guess: Rows, unsure: Rows, rounding: Rounding
 ) -> NDArray[np.bool_]:
     """Which rows may have about this scale, by a few of their values."""
     factors = magnitudes / guess[:, None]
     off = np.abs(factors - np.rint(factors))
-    # Both the value and the guess may be half a unit of the last digit away.
-    return np.asarray((off <= factors * 2.0 ** (1 - rounding.digits) + 1e-9).all(1))
+    rounded = factors * 2.0**-rounding.digits + (rounding.smallest / guess)[:, None]
+    return np.asarray((off <= rounded + factors * unsure[:, None] + 1e-9).all(1))
 
 
 def _confined(
-    magnitudes: NDArray[np.float32], guess: Rows, rounding: Rounding
+    magnitudes: NDArray[np.float32], guess: Rows, unsure: Rows, rounding: Rounding
 ) -> NDArray[np.float32]:
     """The scale near each guess that gives all values of the row, or 0."""
-    unsure = np.full(len(guess), 2.0**-rounding.digits)
     low, high, complete = _limits(magnitudes, guess, unsure, rounding)
     found = _chosen(magnitudes, low, high, rounding)
     # Where numbers are coarser than steps, several codes have the same value, and confine nothing.

@@ -23,7 +23,8 @@ from laconic.pack.uniform_search import find_uniform
 SAMPLE = 4096
 """Values looked at before all of them are."""
 SAMPLE_ROWS, SAMPLE_COLUMNS = 1024, 32
-MOST_DISTINCT = 2**16
+MOST_DISTINCT, MOST_DISTINCT_IF_LARGE = 2**16, 2**10
+"""Values of a codebook; every bfloat16 tensor has only some thousand, and gains nothing."""
 MOST_IN_A_CHANNEL = 2**8
 REPEATED = 0.75
 """Values, or rows, that are different: at most so large a part of them is worth a table."""
@@ -100,7 +101,8 @@ def _has_few_values(bits: Bits, dtype: str) -> bool:
     sample = bits.reshape(-1)[spread(bits.size, SAMPLE)]
     if len(np.unique(sample)) > REPEATED * sample.size:
         return False
-    return distinct_values(bits, min(MOST_DISTINCT, bits.size)) is not None
+    most = MOST_DISTINCT if bits.size <= LARGE else MOST_DISTINCT_IF_LARGE
+    return distinct_values(bits, min(most, bits.size)) is not None
 
 
 def _axis_of_few_values(bits: Bits) -> int | None:
