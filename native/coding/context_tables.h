@@ -24,12 +24,13 @@ constexpr int kContexts = 7;       // predictions for a decision, each from a co
 constexpr int kInputs = 8;         // those and a constant one are mixed
 constexpr int kConstant = 77;      // 0.3 in units of 1/256
 constexpr int kMostSeen = 1023;    // decisions that the slow estimate averages over
-constexpr int kFastRate = 128;     // of 4096: the fast estimate looks back about 32 decisions
+constexpr int kFastRate = 96;      // of 4096: the fast estimate looks back about 43 decisions
 constexpr int kMostStretch = 2815; // probabilities lie within e^±11
 constexpr int kMostWeight = 1 << 18;
 constexpr int kEager = 512;        // decisions in which a mixer learns faster
 constexpr std::uint32_t kLevels = 24;  // of a size, two an octave
 constexpr std::int32_t kMostLevelled = 16383;
+constexpr int kExactSizes = 256;   // magnitudes whose signs are counted apart
 constexpr std::uint32_t kSignLevels = 13;
 constexpr int kModelledBits = 3;   // of a mantissa, from the top; the others are taken as even
 constexpr int kNodes = 16;         // exponents with decisions of their own
@@ -81,7 +82,7 @@ inline std::uint32_t sign_of(int value) { return static_cast<std::uint32_t>(1 + 
 
 // Running means have 12 fractional bits; their levels count in 1/128.
 constexpr int kOne = 12;
-inline void follow(std::int32_t& mean, int value, int shift) { mean += ((value << kOne) - mean) >> shift; }
+inline void follow(std::int32_t& mean, int value, int shift) { mean += (value * (1 << kOne) - mean) >> shift; }
 inline std::uint32_t level_of_mean(std::int32_t mean) {
   return level(std::min(mean >> 5, kMostLevelled));
 }
@@ -96,7 +97,7 @@ inline std::size_t size_contexts(std::size_t kernel) {
   return 1 + kLevels + 4 * kLevels * kLevels + kernel * kLevels;
 }
 inline std::size_t sign_contexts(std::size_t kernel) {
-  return 37 + kSignLevels * (kSignLevels + 1 + kLevels + kernel);
+  return kExactSizes + 36 + kSignLevels * (kSignLevels + 1 + kLevels + kernel);
 }
 
 }  // namespace context

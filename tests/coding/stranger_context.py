@@ -75,7 +75,7 @@ class Estimate:
     def update(self, bit: int) -> None:
         t = 8192 // (2 * self.n + 3)
         self.s += ((4194303 * bit - self.s) >> 3) * t >> 9
-        self.q += (65535 * bit - self.q) * max(t, 128) >> 12
+        self.q += (65535 * bit - self.q) * max(t, 96) >> 12
         self.n = min(self.n + 1, 1023)
 
 
@@ -96,7 +96,7 @@ class Family:
         chance = round(65536 / (1 + exp(-x / 256)))
         bit = self.code.bit(chance)
         d = 65536 * bit - chance
-        g = 14 if self.count[node] < 512 else 16
+        g = 15 if self.count[node] < 512 else 16
         self.count[node] = min(self.count[node] + 1, 512)
         self.weights[node] = [
             cut(w + ((x * d + 2 ** (g - 1)) >> g), 2**18)
@@ -171,7 +171,7 @@ class ContextDecoder:
             pull = abs(p) * m // (1 + (self.all**2 >> 24))
             pull = cut(pull if p >= 0 else -pull, 4095)
             contexts = [
-                (),
+                (min(m, 255),),
                 (sign(a), sign(l1)),
                 (sign(l1), sign(h), sign(c)),
                 (signed_level(16 * across), signed_level(16 * beside)),

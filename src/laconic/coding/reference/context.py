@@ -14,10 +14,11 @@ CONTEXTS = 7
 CONSTANT = 77  # 0.3 in units of 1/256
 MOST_STRETCH = 2815  # probabilities lie within e^±11
 MOST_SEEN = 1023  # decisions that the slow estimate averages over
-FAST_RATE = 128  # of 4096: the fast estimate looks back about 32 decisions
+FAST_RATE = 96  # of 4096: the fast estimate looks back about 43 decisions
 MOST_WEIGHT = 1 << 18
 EAGER = 512  # decisions in which a mixer learns faster
 LEVELS = 24
+EXACT_SIZES = 256  # magnitudes whose signs are counted apart
 SIGN_LEVELS = 13
 MODELLED_BITS = 3  # of a mantissa, from the top
 NODES = 16  # exponents with decisions of their own
@@ -97,7 +98,7 @@ class Family:
         chance = SQUASH[clamp(total >> 12, MOST_STRETCH) + MOST_STRETCH]
         bit = code(chance, bit)
         error = (bit << 16) - chance
-        shift = 14 if self.mixed[node] < EAGER else 16
+        shift = 15 if self.mixed[node] < EAGER else 16
         self.mixed[node] = min(self.mixed[node] + 1, EAGER)
         half = 1 << (shift - 1)
         for i, value in enumerate(inputs):
@@ -122,7 +123,7 @@ class Model:
         self.first_mantissa = 1 + min(most, NODES)
         size_contexts = 1 + LEVELS + 4 * LEVELS**2 + kernel * LEVELS
         self.sizes = Family(size_contexts, 9 * self.first_mantissa)
-        sign_contexts = 37 + SIGN_LEVELS * (SIGN_LEVELS + 1 + LEVELS + kernel)
+        sign_contexts = EXACT_SIZES + 36 + SIGN_LEVELS * (SIGN_LEVELS + 1 + LEVELS + kernel)
         self.signs = Family(sign_contexts, 1)
         # Zeros stand for what is outside the array.
         self.place = 64 + (2 * columns if self.rows else 0)
@@ -220,7 +221,7 @@ class Model:
         pull = abs(self.prediction) * size // spread
         drawn = clamp(-pull if self.prediction < 0 else pull, 4095)
         inner = [
-            0,
+            min(size, EXACT_SIZES - 1),
             3 * sign_of(above) + sign_of(left),
             9 * sign_of(left) + 3 * sign_of(higher) + sign_of(channel),
             SIGN_LEVELS * sign_level(16 * across) + sign_level(16 * beside),
@@ -229,8 +230,17 @@ class Model:
             SIGN_LEVELS * self.in_kernel + sign_level(self.drifts[self.channel] >> 8),
         ]
         square = SIGN_LEVELS**2
-        after = 37 + square + SIGN_LEVELS
-        begins = [0, 1, 10, 37, 37 + square, after, after + SIGN_LEVELS * LEVELS]
+        kernel = EXACT_SIZES + 36
+        after = kernel + square + SIGN_LEVELS
+        begins = [
+            0,
+            EXACT_SIZES,
+            EXACT_SIZES + 9,
+            kernel,
+            kernel + square,
+            after,
+            after + SIGN_LEVELS * LEVELS,
+        ]
         return [begin + place for begin, place in zip(begins, inner, strict=True)]
 
     def code_magnitude(self, code: Code, places: list[int], magnitude: int) -> int:
