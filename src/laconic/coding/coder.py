@@ -15,17 +15,20 @@ IntArray = NDArray[np.integer[Any]]
 
 
 class Speed(IntEnum):
-    """How fast a coder decodes on one thread of a 2020s core (benchmarks/coding.py measures it).
+    """How fast a coder decodes, in codes a second on one thread, by its slowest array.
 
-    Arrays of a million uint8 codes, in codes a second.
+    Measured on a million uint8 codes (`benchmarks/coding.py`: 16 symbols alike, 16 of which each is
+    half as likely as the one before, 90 % zeros), in millions a second on one core of 2024: raw
+    39,000, fixed 440, huffman 810 to 1,950, gap 500 to 2,900, bitmap 230 to 690, planes 950 to
+    1,700, rans 1,400, context 6 to 15. Parts are by coders as fast.
     """
 
     SLOW = 0
-    """Fewer than 100 million."""
+    """Fewer than 100 million: context."""
     MEDIUM = 1
-    """From 100 million."""
+    """From 100 million: bitmap."""
     FAST = 2
-    """From 300 million."""
+    """From 300 million: the others."""
 
 
 class Coder(ABC):
