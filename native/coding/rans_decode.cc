@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "coding/cpu.h"
 #include "coding/rans_model.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -161,7 +162,7 @@ bool decode_ranks(Source& source, const std::vector<std::uint32_t>& slots, int p
                   std::size_t lanes, std::uint8_t* out, std::size_t count) {
   std::size_t done = 0;
 #ifdef LACONIC_AVX2
-  if (lanes == kMostLanes && __builtin_cpu_supports("avx2")) {
+  if (lanes == kMostLanes && has_avx2()) {
     done = decode_avx2(source, slots, precision, out, count);
   }
 #endif

@@ -2,19 +2,20 @@
 //
 // Buffers have exactly the size that the functions are told, on the heap, so that one byte too far
 // is seen. Exit code 0: nothing was found. scripts/sanitize builds and runs this.
-#include <cstdio>
-#include <cstdlib>
-#include <memory>
+#include <algorithm>
 #include <random>
 #include <stdexcept>
 #include <vector>
 
 #include "coding/bits.h"
+#include "coding/context.h"
+#include "coding/cpu.h"
 #include "coding/histogram.h"
 #include "coding/huffman.h"
 #include "coding/planes.h"
 #include "coding/rans.h"
 #include "coding/sparse.h"
+#include "exact.h"
 
 using namespace laconic::coding;
 
@@ -23,34 +24,6 @@ namespace {
 std::mt19937_64 random_bits(1);
 
 std::size_t below(std::size_t limit) { return static_cast<std::size_t>(random_bits() % limit); }
-
-void expect(bool condition, const char* what) {
-  if (condition) return;
-  std::fprintf(stderr, "FAILED: %s\n", what);
-  std::exit(1);
-}
-
-// An array of its own allocation, without the spare capacity of a vector.
-template <typename T>
-struct Exact {
-  explicit Exact(std::size_t count) : items(new T[count == 0 ? 1 : count]()), size(count) {
-    if (count == 0) items.reset(new T[0]);
-  }
-  explicit Exact(const std::vector<T>& from) : Exact(from.size()) {
-    for (std::size_t i = 0; i < size; ++i) items[i] = from[i];
-  }
-  T* data() const { return items.get(); }
-  T& operator[](std::size_t i) const { return items[i]; }
-  bool operator==(const Exact& other) const {
-    if (size != other.size) return false;
-    for (std::size_t i = 0; i < size; ++i) {
-      if (items[i] != other[i]) return false;
-    }
-    return true;
-  }
-  std::unique_ptr<T[]> items;
-  std::size_t size;
-};
 
 Exact<std::uint8_t> damaged(const Exact<std::uint8_t>& data) {
   std::vector<std::uint8_t> bytes(data.data(), data.data() + data.size);
@@ -249,13 +222,47 @@ void rans(std::size_t count) {
   expect(refused, "rans: frequencies that do not add up were taken");
 }
 
+// Shapes with and without kernels, in both forms; items as far apart as the type allows.
+template <typename T>
+void context(std::size_t count) {
+  const std::size_t width = 1 + below(4);
+  const std::size_t kernel = width * (1 + below(4));
+  const std::size_t columns = kernel * (1 + below(20));
+  const Geometry shape{columns, kernel, width};
+  const auto in = values<T>(columns * (1 + std::min<std::size_t>(count, 3000) / columns));
+  const auto origin = static_cast<T>(random_bits());
+  const int exponent = static_cast<int>(8 * sizeof(T)) - 1;
+  Exact<std::uint8_t> room(64 + 4 * in.size * sizeof(T));
+  use_portable(below(2));
+  const auto used = context_encode(in.data(), in.size, shape, origin, exponent, room.data(),
+                                   room.size);
+  expect(used >= 0, "context: room");
+  Exact<std::uint8_t> payload(std::vector<std::uint8_t>(room.data(), room.data() + used));
+  expect(payload.size == 0 || context_encode(in.data(), in.size, shape, origin, exponent,
+                                             room.data(), payload.size - 1) == -1,
+         "context: too little room");
+  Exact<T> out(in.size);
+  const auto decode = [&](const Exact<std::uint8_t>& data) {
+    use_portable(below(2));
+    return context_decode(data.data(), data.size, shape, origin, exponent, out.data(), out.size);
+  };
+  expect(decode(payload) == kGood && in == out, "context: round trip");
+  for (int i = 0; i < 4; ++i) {
+    const auto wrong = damaged(payload);
+    const auto status = decode(wrong);
+    expect(status >= kGood && status <= static_cast<std::int64_t>(wrong.size), "context: status");
+  }
+}
+
 template <typename T>
 void all(std::size_t count) {
   bits<T>(count);
   huffman<T>(count);
   sparse<T>(count);
   planes<T>(count);
+  use_portable(below(4) == 0);
   rans<T>(count);
+  if (below(4) == 0) context<T>(count);
 }
 
 }  // namespace
