@@ -102,7 +102,9 @@ def _has_few_values(bits: Bits, dtype: str) -> bool:
     if len(np.unique(sample)) > REPEATED * sample.size:
         return False
     most = MOST_DISTINCT if bits.size <= LARGE else MOST_DISTINCT_IF_LARGE
-    return distinct_values(bits, min(most, bits.size)) is not None
+    # Values that all differ, zeros apart, only move into the table.
+    repeated = 1 + int(REPEATED * np.count_nonzero(bits))
+    return distinct_values(bits, min(most, repeated)) is not None
 
 
 def _axis_of_few_values(bits: Bits) -> int | None:
