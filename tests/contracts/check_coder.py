@@ -31,7 +31,7 @@ def running(form: str) -> Iterator[None]:
 
 ARITHMETIC = {"context", "gap", "bitmap", "blocks", "planes"}
 """Coders, and those whose parts they code, that cannot tell a cut from other items."""
-LONG = 5000
+LONG = 2000
 """More items are too many for the reference of the context coder, which takes them one by one."""
 
 

@@ -17,6 +17,7 @@ PRESETS = {"smallest": Speed.SLOW, "balanced": Speed.MEDIUM, "fastest": Speed.FA
 SMALL = 4096
 """Arrays of up to so many items are tried with every coder: that costs next to nothing."""
 NARROW = 256
+SPARSE = ("gap", "bitmap")
 MOST_SYMBOLS = 2**16
 
 
@@ -40,9 +41,16 @@ def one_piece(coders: Iterable[Coder], codes: IntArray, preset: str) -> bytes:
         preset: a key of `PRESETS`.
     """
     least = slowest(preset)
-    allowed = [coder.with_parts(least) for coder in coders if coder.decode_speed >= least]
     hopeless = _hopeless(codes)
-    return fewest((coder for coder in allowed if coder.name not in hopeless), codes)
+    # The context coder sees zeros and values together; apart they are not worth its time again.
+    together = codes.size > SMALL and "context" not in hopeless
+    allowed = (coder for coder in coders if coder.decode_speed >= least)
+    tried = (
+        coder.with_parts(max(least, Speed.MEDIUM) if together and coder.name in SPARSE else least)
+        for coder in allowed
+        if coder.name not in hopeless
+    )
+    return fewest(tried, codes)
 
 
 def _hopeless(codes: IntArray) -> set[str]:
