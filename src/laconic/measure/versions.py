@@ -5,7 +5,9 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("laconic", "torch", "numpy", "onnx", "onnxscript", "lightning-fabric")
+PACKAGES = (
+    "laconic", "torch", "numpy", "onnx", "onnxscript", "lightning-fabric", "nncodec", "zstandard",
+)  # fmt: skip
 
 
 def versions() -> dict[str, str]:

@@ -147,12 +147,14 @@ def _total(claim: str, found: Sequence[NetworkBytes], most: float | None) -> Row
     )
 
 
-def _extreme(claim: str, bound: str, factors: dict[str, float], met: Sequence[bool]) -> Row:
+def _extreme(
+    claim: str, rival: str, bound: str, factors: dict[str, float], met: Sequence[bool]
+) -> Row:
     """One row for many: how many met the bound, and the one that came nearest to missing it."""
     worst = max(factors, key=factors.__getitem__)
     return Row(
         claim,
-        "",
+        rival,
         f"{bound} 1× on every one",
         f"{sum(met)} of {len(met)}; from {min(factors.values()):.4f}× to {factors[worst]:.4f}× "
         f"({worst})",
@@ -163,13 +165,13 @@ def _extreme(claim: str, bound: str, factors: dict[str, float], met: Sequence[bo
 def _against_deepcabac(found: Sequence[NetworkBytes]) -> Row:
     factors = {one.name: one.size_bytes[OURS] / one.size_bytes[DEEPCABAC] for one in found}
     claim = "(a) to (d) each network: bytes of the codes against DeepCABAC's"
-    return _extreme(claim, "<", factors, [factor < 1 for factor in factors.values()])
+    return _extreme(claim, DEEPCABAC, "<", factors, [factor < 1 for factor in factors.values()])
 
 
 def _against_entropy(found: Sequence[NetworkBytes]) -> Row:
     factors = {one.name: one.size_bytes[OURS] / one.entropy_bytes for one in found}
     claim = "(a), (c), (d) each network: against the order-0 entropy of its layers"
-    return _extreme(claim, "≤", factors, [factor <= 1 for factor in factors.values()])
+    return _extreme(claim, "entropy", "≤", factors, [factor <= 1 for factor in factors.values()])
 
 
 def _files(claim: str, packed: Sequence[FileBytes], rival: str) -> Row:
@@ -181,7 +183,8 @@ def _files(claim: str, packed: Sequence[FileBytes], rival: str) -> Row:
         )
         for one in packed
     }
-    return _extreme(claim, "<", factors, [factor < 1 for factor in factors.values()])
+    met = [factor < 1 for factor in factors.values()]
+    return _extreme(claim, RIVALS[rival], "<", factors, met)
 
 
 def _presets(found: Sequence[NetworkBytes]) -> list[Row]:
