@@ -28,12 +28,16 @@ LACONIC_AVX2_INLINE void store(std::int32_t* to, __m256i lanes) {
   _mm256_store_si256(reinterpret_cast<__m256i*>(to), lanes);
 }
 
+LACONIC_AVX2_INLINE __m256i turned(__m256i lanes, std::uint32_t half) {
+  return _mm256_xor_si256(lanes, _mm256_set1_epi32(static_cast<int>(half)));
+}
+
 class Decision {
  public:
   LACONIC_AVX2_INLINE Decision(Estimate* estimates, const Places& places) : estimates_(estimates), places_(places) {
     const __m256 first = pairs(0, 4), second = pairs(2, 6);
-    slow_ = _mm256_castps_si256(_mm256_shuffle_ps(first, second, 0x88));
-    fast_ = _mm256_castps_si256(_mm256_shuffle_ps(first, second, 0xDD));
+    slow_ = turned(_mm256_castps_si256(_mm256_shuffle_ps(first, second, 0x88)), kSlowHalf);
+    fast_ = turned(_mm256_castps_si256(_mm256_shuffle_ps(first, second, 0xDD)), kFastHalf);
     const __m256i mean = _mm256_srli_epi32(_mm256_add_epi32(_mm256_srli_epi32(slow_, 16), fast_), 5);
     // 32 bits are loaded from a table of 16; the upper half is another entry.
     const auto* table = reinterpret_cast<const int*>(kTables.stretch.data());
@@ -66,8 +70,9 @@ class Decision {
     const __m256i fast_rate = _mm256_max_epi32(rate, _mm256_set1_epi32(kFastRate));
     fast_ = _mm256_add_epi32(fast_, _mm256_srai_epi32(_mm256_mullo_epi32(fast_error, fast_rate), 12));
 
-    const __m256 low = _mm256_castsi256_ps(_mm256_unpacklo_epi32(slow_, fast_));
-    const __m256 high = _mm256_castsi256_ps(_mm256_unpackhi_epi32(slow_, fast_));
+    const __m256i slow = turned(slow_, kSlowHalf), fast = turned(fast_, kFastHalf);
+    const __m256 low = _mm256_castsi256_ps(_mm256_unpacklo_epi32(slow, fast));
+    const __m256 high = _mm256_castsi256_ps(_mm256_unpackhi_epi32(slow, fast));
     _mm_storel_pi(at(0), _mm256_castps256_ps128(low));
     _mm_storeh_pi(at(1), _mm256_castps256_ps128(low));
     _mm_storel_pi(at(2), _mm256_castps256_ps128(high));

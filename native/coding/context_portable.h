@@ -11,7 +11,8 @@ class Decision {
   Decision(Estimate* estimates, const Places& places) : estimates_(estimates), places_(places) {
     for (std::size_t i = 0; i < kContexts; ++i) {
       const Estimate& estimate = estimates[places[i]];
-      inputs_[i] = kTables.stretch[((estimate.slow >> 16) + estimate.fast) >> 5];
+      const std::uint32_t mean = ((estimate.slow ^ kSlowHalf) >> 16) + (estimate.fast ^ kFastHalf);
+      inputs_[i] = kTables.stretch[mean >> 5];
     }
     inputs_[kContexts] = kConstant;
   }
@@ -29,13 +30,15 @@ class Decision {
     }
     for (const std::uint32_t place : places_) {
       Estimate& estimate = estimates_[place];
-      const auto seen = static_cast<int>(estimate.slow & kMostSeen);
+      const std::uint32_t slow = estimate.slow ^ kSlowHalf, fast = estimate.fast ^ kFastHalf;
+      const auto seen = static_cast<int>(slow & kMostSeen);
       const std::int32_t rate = kTables.rate[static_cast<std::size_t>(seen)];
-      const std::int32_t slow_error = (-bit & 0x3FFFFF) - static_cast<std::int32_t>(estimate.slow >> 10);
-      const std::int32_t fast_error = (-bit & 0xFFFF) - static_cast<std::int32_t>(estimate.fast);
+      const std::int32_t slow_error = (-bit & 0x3FFFFF) - static_cast<std::int32_t>(slow >> 10);
+      const std::int32_t fast_error = (-bit & 0xFFFF) - static_cast<std::int32_t>(fast);
       const std::int32_t step = (slow_error >> 3) * rate >> 9;
-      estimate.slow += (static_cast<std::uint32_t>(step) << 10) + (seen < kMostSeen);
-      estimate.fast += static_cast<std::uint32_t>(fast_error * std::max(rate, kFastRate) >> 12);
+      const auto fast_step = static_cast<std::uint32_t>(fast_error * std::max(rate, kFastRate) >> 12);
+      estimate.slow = (slow + (static_cast<std::uint32_t>(step) << 10) + (seen < kMostSeen)) ^ kSlowHalf;
+      estimate.fast = (fast + fast_step) ^ kFastHalf;
     }
   }
 

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <memory>
+#include <new>
 #include <vector>
 
 namespace laconic::coding {
@@ -50,11 +52,26 @@ struct Tables {
 };
 extern const Tables kTables;
 
-// Two estimates of one probability: one that averages, one that follows quickly.
+// Two estimates of one probability: one that averages (22 bits, and 10 bits of decisions seen), one
+// that follows quickly (16 bits). Their highest bits are turned over: a half is all zeros, so that a
+// fresh model is memory that the system gives out, and only what is touched costs time.
 struct alignas(8) Estimate {
-  std::uint32_t slow = std::uint32_t{1} << 31;  // 22 bits of probability, 10 of decisions seen
-  std::uint32_t fast = 32768;                   // 16 bits of probability
+  std::uint32_t slow;
+  std::uint32_t fast;
 };
+constexpr std::uint32_t kSlowHalf = std::uint32_t{1} << 31;
+constexpr std::uint32_t kFastHalf = std::uint32_t{1} << 15;
+
+struct Freed {
+  void operator()(Estimate* estimates) const { std::free(estimates); }
+};
+using Estimates = std::unique_ptr<Estimate[], Freed>;
+
+inline Estimates halves(std::size_t count) {
+  auto* const memory = static_cast<Estimate*>(std::calloc(count, sizeof(Estimate)));
+  if (memory == nullptr) throw std::bad_alloc();
+  return Estimates(memory);
+}
 
 struct alignas(32) Mixer {
   std::int32_t weights[kInputs];

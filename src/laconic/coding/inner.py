@@ -9,13 +9,17 @@ from numpy.typing import DTypeLike
 from laconic.coding.coder import Coder, IntArray, Speed
 from laconic.coding.context import Context
 from laconic.coding.fixed import Fixed
-from laconic.coding.huffman import Huffman
+from laconic.coding.huffman import MOST_SYMBOLS, Huffman
+from laconic.coding.integers import ordered
 from laconic.coding.planes import Planes
 from laconic.coding.rans import Rans
 from laconic.coding.reader import Reader
+from laconic.coding.symbols import distinct
 from laconic.errors import CodingError
 
 INNER: tuple[Coder, ...] = (Fixed(), Huffman(), Planes(), Context(), Rans())
+
+_SMALL = 4096
 
 
 def encode_inner(codes: IntArray, slowest: Speed = Speed.SLOW) -> bytes:
@@ -25,8 +29,24 @@ def encode_inner(codes: IntArray, slowest: Speed = Speed.SLOW) -> bytes:
         codes: the part.
         slowest: only coders that decode at least as fast; fixed, which holds every array, does.
     """
-    coders = (coder.with_parts(slowest) for coder in INNER if coder.decode_speed >= slowest)
+    tabled = not _is_noise(codes)
+    coders = (
+        coder.with_parts(slowest)
+        for coder in INNER
+        if coder.decode_speed >= slowest and (tabled or not isinstance(coder, Huffman | Rans))
+    )
     return fewest(coders, codes)
+
+
+def _is_noise(codes: IntArray) -> bool:
+    """Whether nearly every item is another one, so that a table of them takes what `fixed` does."""
+    if codes.size <= _SMALL or codes.dtype.itemsize == 1:
+        return False
+    try:
+        symbols, _ = distinct(ordered(codes), MOST_SYMBOLS)
+    except CodingError:
+        return True
+    return symbols.size > 0.9 * codes.size
 
 
 def fewest(coders: Iterable[Coder], codes: IntArray) -> bytes:

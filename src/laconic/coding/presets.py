@@ -17,6 +17,7 @@ PRESETS = {"smallest": Speed.SLOW, "balanced": Speed.MEDIUM, "fastest": Speed.FA
 SMALL = 4096
 """Arrays of up to so many items are tried with every coder: that costs next to nothing."""
 NARROW = 256
+WIDE = 20
 SPARSE = ("gap", "bitmap")
 MOST_SYMBOLS = 2**16
 
@@ -77,6 +78,9 @@ def _hopeless(codes: IntArray) -> set[str]:
     if bits == 8 or symbols.size <= NARROW:
         found.add("planes")  # planes of few values are the values again, with a longer head
     entropy_bits = float(counts @ np.log2(items.size / counts))
-    if (int(symbols[-1]) - int(symbols[0])).bit_length() * items.size <= entropy_bits:
+    span_bits = (int(symbols[-1]) - int(symbols[0])).bit_length()
+    if span_bits * items.size <= entropy_bits:
         found |= {"huffman", "rans"}  # `fixed` is there already
+    if span_bits > WIDE:
+        found.add("context")  # as integers, the bits of floats are far apart
     return found

@@ -28,9 +28,9 @@ MOST_DISTINCT, MOST_DISTINCT_IF_LARGE = 2**16, 2**10
 MOST_IN_A_CHANNEL = 2**8
 REPEATED = 0.75
 """Values, or rows, that are different: at most so large a part of them is worth a table."""
-LARGE = 2**20
+LARGE = 2**17
 """Codes; the forms of larger tensors are compared by coding a part of their codes."""
-PARTS, PART = 4, 2**16
+PARTS, PART = 4, 2**14
 
 
 def structured(name: str, bits: Bits, dtype: str, coding: str = "smallest") -> StoredTensor:
