@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
-NATIVE = $(shell find native -name '*.cc' -o -name '*.h')
+NATIVE = $(shell find native -name '*.cc' -o -name '*.h' -o -name '*.inc')
 
 .PHONY: demo test install check clean
 

@@ -119,11 +119,15 @@ struct Scanner {
 };
 
 void check(const Geometry& shape, std::size_t count, int most_exponent, std::size_t bits) {
-  require(shape.kernel >= 1 && shape.kernel <= context::kLargestKernel, "a kernel has from 1 to 49 items");
-  require(shape.width >= 1 && shape.kernel % shape.width == 0, "the width does not divide the kernel");
-  require(shape.columns >= 1 && shape.columns % shape.kernel == 0, "the kernel does not divide a row");
+  require(shape.kernel >= 1 && shape.kernel <= context::kLargestKernel,
+          "a kernel has from 1 to 49 items");
+  require(shape.width >= 1 && shape.kernel % shape.width == 0,
+          "the width does not divide the kernel");
+  require(shape.columns >= 1 && shape.columns % shape.kernel == 0,
+          "the kernel does not divide a row");
   require(count % shape.columns == 0, "the rows do not fill the array");
-  require(most_exponent >= 0 && static_cast<std::size_t>(most_exponent) < bits, "an exponent is too large");
+  require(most_exponent >= 0 && static_cast<std::size_t>(most_exponent) < bits,
+          "an exponent is too large");
 }
 
 }  // namespace
@@ -168,9 +172,9 @@ std::int64_t context_decode(const std::uint8_t* data, std::size_t size, const Ge
   return scanner.finish();
 }
 
-#define LACONIC_INSTANCE(T)                                                                    \
+#define LACONIC_INSTANCE(T)                                                                     \
   template std::int64_t context_encode<T>(const T*, std::size_t, const Geometry&, T, int,       \
-                                          std::uint8_t*, std::size_t);                         \
+                                          std::uint8_t*, std::size_t);                          \
   template std::int64_t context_decode<T>(const std::uint8_t*, std::size_t, const Geometry&, T, \
                                           int, T*, std::size_t);
 LACONIC_INSTANCE(std::uint8_t)

@@ -17,7 +17,8 @@ LACONIC_AVX2_INLINE std::int32_t sum_of(__m256i lanes) {
 }
 
 LACONIC_AVX2_INLINE __m256i within(__m256i lanes, int most) {
-  return _mm256_max_epi32(_mm256_min_epi32(lanes, _mm256_set1_epi32(most)), _mm256_set1_epi32(-most));
+  return _mm256_max_epi32(_mm256_min_epi32(lanes, _mm256_set1_epi32(most)),
+                          _mm256_set1_epi32(-most));
 }
 
 LACONIC_AVX2_INLINE __m256i load(const std::int32_t* from) {
@@ -34,11 +35,13 @@ LACONIC_AVX2_INLINE __m256i turned(__m256i lanes, std::uint32_t half) {
 
 class Decision {
  public:
-  LACONIC_AVX2_INLINE Decision(Estimate* estimates, const Places& places) : estimates_(estimates), places_(places) {
+  LACONIC_AVX2_INLINE Decision(Estimate* estimates, const Places& places)
+      : estimates_(estimates), places_(places) {
     const __m256 first = pairs(0, 4), second = pairs(2, 6);
     slow_ = turned(_mm256_castps_si256(_mm256_shuffle_ps(first, second, 0x88)), kSlowHalf);
     fast_ = turned(_mm256_castps_si256(_mm256_shuffle_ps(first, second, 0xDD)), kFastHalf);
-    const __m256i mean = _mm256_srli_epi32(_mm256_add_epi32(_mm256_srli_epi32(slow_, 16), fast_), 5);
+    const __m256i mean =
+        _mm256_srli_epi32(_mm256_add_epi32(_mm256_srli_epi32(slow_, 16), fast_), 5);
     // 32 bits are loaded from a table of 16; the upper half is another entry.
     const auto* table = reinterpret_cast<const int*>(kTables.stretch.data());
     const __m256i loaded = _mm256_i32gather_epi32(table, mean, 2);
@@ -52,7 +55,8 @@ class Decision {
 
   LACONIC_AVX2_INLINE void learn(Mixer& mixer, int error, int shift, int bit) {
     const __m256i half = _mm256_set1_epi32(1 << (shift - 1));
-    const __m256i scaled = _mm256_add_epi32(_mm256_mullo_epi32(inputs_, _mm256_set1_epi32(error)), half);
+    const __m256i scaled =
+        _mm256_add_epi32(_mm256_mullo_epi32(inputs_, _mm256_set1_epi32(error)), half);
     const __m256i step = _mm256_sra_epi32(scaled, _mm_cvtsi32_si128(shift));
     store(mixer.weights, within(_mm256_add_epi32(load(mixer.weights), step), kMostWeight));
 
@@ -60,15 +64,18 @@ class Decision {
     const __m256i seen = _mm256_and_si256(slow_, most_seen);
     // Whole quotients of small numbers: single precision gives them exactly.
     const __m256i divisor = _mm256_add_epi32(_mm256_add_epi32(seen, seen), _mm256_set1_epi32(3));
-    const __m256i rate = _mm256_cvttps_epi32(_mm256_div_ps(_mm256_set1_ps(8192), _mm256_cvtepi32_ps(divisor)));
-    const __m256i slow_error = _mm256_sub_epi32(_mm256_set1_epi32(-bit & 0x3FFFFF), _mm256_srli_epi32(slow_, 10));
+    const __m256i rate =
+        _mm256_cvttps_epi32(_mm256_div_ps(_mm256_set1_ps(8192), _mm256_cvtepi32_ps(divisor)));
+    const __m256i slow_error =
+        _mm256_sub_epi32(_mm256_set1_epi32(-bit & 0x3FFFFF), _mm256_srli_epi32(slow_, 10));
     const __m256i slow_step =
         _mm256_srai_epi32(_mm256_mullo_epi32(_mm256_srai_epi32(slow_error, 3), rate), 9);
     slow_ = _mm256_add_epi32(slow_, _mm256_slli_epi32(slow_step, 10));
     slow_ = _mm256_sub_epi32(slow_, _mm256_cmpgt_epi32(most_seen, seen));
     const __m256i fast_error = _mm256_sub_epi32(_mm256_set1_epi32(-bit & 0xFFFF), fast_);
     const __m256i fast_rate = _mm256_max_epi32(rate, _mm256_set1_epi32(kFastRate));
-    fast_ = _mm256_add_epi32(fast_, _mm256_srai_epi32(_mm256_mullo_epi32(fast_error, fast_rate), 12));
+    fast_ =
+        _mm256_add_epi32(fast_, _mm256_srai_epi32(_mm256_mullo_epi32(fast_error, fast_rate), 12));
 
     const __m256i slow = turned(slow_, kSlowHalf), fast = turned(fast_, kFastHalf);
     const __m256 low = _mm256_castsi256_ps(_mm256_unpacklo_epi32(slow, fast));
@@ -83,7 +90,9 @@ class Decision {
   }
 
  private:
-  LACONIC_AVX2_INLINE __m64* at(std::size_t i) const { return reinterpret_cast<__m64*>(estimates_ + places_[i]); }
+  LACONIC_AVX2_INLINE __m64* at(std::size_t i) const {
+    return reinterpret_cast<__m64*>(estimates_ + places_[i]);
+  }
 
   // The estimates i and i + 1, j and j + 1; there is no estimate 7.
   LACONIC_AVX2_INLINE __m256 pairs(std::size_t i, std::size_t j) const {
@@ -101,9 +110,11 @@ class Decision {
   __m256i inputs_;
 };
 
-LACONIC_AVX2_INLINE void gather(Taps& taps, const std::int16_t* here, std::size_t inside, int above, int channel) {
+LACONIC_AVX2_INLINE void gather(Taps& taps, const std::int16_t* here, std::size_t inside, int above,
+                                int channel) {
   const __m128i before = _mm_loadu_si128(reinterpret_cast<const __m128i*>(here - 8));
-  const __m128i nearest = _mm_shuffle_epi8(before, _mm_set_epi8(-1, -1, -1, -1, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
+  const __m128i nearest = _mm_shuffle_epi8(
+      before, _mm_set_epi8(-1, -1, -1, -1, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
   const __m128i places = _mm_set_epi16(7, 6, 5, 4, 3, 2, 1, 0);
   const __m128i kept = _mm_cmpgt_epi16(_mm_set1_epi16(static_cast<short>(inside)), places);
   __m128i items = _mm_and_si128(nearest, kept);
@@ -121,7 +132,8 @@ LACONIC_AVX2_INLINE std::int32_t power(const Taps& taps) {
 }
 
 LACONIC_AVX2_INLINE void move(Taps& pulls, const Taps& taps, std::int32_t gain) {
-  const __m256i step = _mm256_srai_epi32(_mm256_mullo_epi32(load(taps.items), _mm256_set1_epi32(gain)), 5);
+  const __m256i step =
+      _mm256_srai_epi32(_mm256_mullo_epi32(load(taps.items), _mm256_set1_epi32(gain)), 5);
   store(pulls.items, within(_mm256_add_epi32(load(pulls.items), step), kMostPull));
 }
 

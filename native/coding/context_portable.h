@@ -36,8 +36,10 @@ class Decision {
       const std::int32_t slow_error = (-bit & 0x3FFFFF) - static_cast<std::int32_t>(slow >> 10);
       const std::int32_t fast_error = (-bit & 0xFFFF) - static_cast<std::int32_t>(fast);
       const std::int32_t step = (slow_error >> 3) * rate >> 9;
-      const auto fast_step = static_cast<std::uint32_t>(fast_error * std::max(rate, kFastRate) >> 12);
-      estimate.slow = (slow + (static_cast<std::uint32_t>(step) << 10) + (seen < kMostSeen)) ^ kSlowHalf;
+      const auto fast_step =
+          static_cast<std::uint32_t>(fast_error * std::max(rate, kFastRate) >> 12);
+      estimate.slow =
+          (slow + (static_cast<std::uint32_t>(step) << 10) + (seen < kMostSeen)) ^ kSlowHalf;
       estimate.fast = (fast + fast_step) ^ kFastHalf;
     }
   }
@@ -49,7 +51,8 @@ class Decision {
 };
 
 // `here` points behind the items before; the nearest `within` of them belong to the same kernel.
-inline void gather(Taps& taps, const std::int16_t* here, std::size_t within, int above, int channel) {
+inline void gather(Taps& taps, const std::int16_t* here, std::size_t within, int above,
+                   int channel) {
   for (std::size_t i = 0; i + 2 < kTaps; ++i) {
     taps.items[i] = i < within ? here[-1 - static_cast<std::ptrdiff_t>(i)] : 0;
   }
@@ -71,7 +74,8 @@ inline std::int32_t power(const Taps& taps) {
 
 inline void move(Taps& pulls, const Taps& taps, std::int32_t gain) {
   for (std::size_t i = 0; i < kTaps; ++i) {
-    pulls.items[i] = std::clamp(pulls.items[i] + (gain * taps.items[i] >> 5), -kMostPull, kMostPull);
+    pulls.items[i] =
+        std::clamp(pulls.items[i] + (gain * taps.items[i] >> 5), -kMostPull, kMostPull);
   }
 }
 

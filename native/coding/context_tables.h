@@ -22,24 +22,24 @@ struct Geometry {
 
 namespace context {
 
-constexpr int kContexts = 7;       // predictions for a decision, each from a context of its own
-constexpr int kInputs = 8;         // those and a constant one are mixed
-constexpr int kConstant = 77;      // 0.3 in units of 1/256
-constexpr int kMostSeen = 1023;    // decisions that the slow estimate averages over
-constexpr int kFastRate = 96;      // of 4096: the fast estimate looks back about 43 decisions
-constexpr int kMostStretch = 2815; // probabilities lie within e^±11
+constexpr int kContexts = 7;        // predictions for a decision, each from a context of its own
+constexpr int kInputs = 8;          // those and a constant one are mixed
+constexpr int kConstant = 77;       // 0.3 in units of 1/256
+constexpr int kMostSeen = 1023;     // decisions that the slow estimate averages over
+constexpr int kFastRate = 96;       // of 4096: the fast estimate looks back about 43 decisions
+constexpr int kMostStretch = 2815;  // probabilities lie within e^±11
 constexpr int kMostWeight = 1 << 18;
-constexpr int kEager = 512;        // decisions in which a mixer learns faster
+constexpr int kEager = 512;            // decisions in which a mixer learns faster
 constexpr std::uint32_t kLevels = 24;  // of a size, two an octave
 constexpr std::int32_t kMostLevelled = 16383;
-constexpr int kExactSizes = 256;   // magnitudes whose signs are counted apart
+constexpr int kExactSizes = 256;  // magnitudes whose signs are counted apart
 constexpr std::uint32_t kSignLevels = 13;
-constexpr int kModelledBits = 3;   // of a mantissa, from the top; the others are taken as even
-constexpr int kNodes = 16;         // exponents with decisions of their own
-constexpr int kMostValue = 1023;   // neighbours count as no larger
+constexpr int kModelledBits = 3;  // of a mantissa, from the top; the others are taken as even
+constexpr int kNodes = 16;        // exponents with decisions of their own
+constexpr int kMostValue = 1023;  // neighbours count as no larger
 constexpr std::size_t kLargestKernel = 49;
 constexpr std::size_t kMargin = 64;  // zeros before the first item: room for any kernel
-constexpr std::size_t kTaps = 8;   // neighbours that the prediction is made from
+constexpr std::size_t kTaps = 8;     // neighbours that the prediction is made from
 constexpr int kMostPull = 1 << 17;
 
 // 256·ln(p / (1 − p)), its inverse, 4096 / (n + 1.5), and the levels of sizes.
@@ -53,8 +53,8 @@ struct Tables {
 extern const Tables kTables;
 
 // Two estimates of one probability: one that averages (22 bits, and 10 bits of decisions seen), one
-// that follows quickly (16 bits). Their highest bits are turned over: a half is all zeros, so that a
-// fresh model is memory that the system gives out, and only what is touched costs time.
+// that follows quickly (16 bits). Their highest bits are turned over: a half is all zeros, so that
+// a fresh model is memory that the system gives out, and only what is touched costs time.
 struct alignas(8) Estimate {
   std::uint32_t slow;
   std::uint32_t fast;
@@ -88,18 +88,25 @@ struct alignas(32) Taps {
 };
 
 // Of a size up to kMostLevelled.
-inline std::uint32_t level(std::int32_t size) { return kTables.level[static_cast<std::size_t>(size)]; }
+inline std::uint32_t level(std::int32_t size) {
+  return kTables.level[static_cast<std::size_t>(size)];
+}
 
 inline std::uint32_t sign_level(int value) {
-  const auto size = static_cast<std::int32_t>(std::min((level(std::min(std::abs(value), kMostLevelled)) + 1) / 3, 6u));
+  const auto size = static_cast<std::int32_t>(
+      std::min((level(std::min(std::abs(value), kMostLevelled)) + 1) / 3, 6u));
   return static_cast<std::uint32_t>(6 + (value < 0 ? -size : size));
 }
 
-inline std::uint32_t sign_of(int value) { return static_cast<std::uint32_t>(1 + (value > 0) - (value < 0)); }
+inline std::uint32_t sign_of(int value) {
+  return static_cast<std::uint32_t>(1 + (value > 0) - (value < 0));
+}
 
 // Running means have 12 fractional bits; their levels count in 1/128.
 constexpr int kOne = 12;
-inline void follow(std::int32_t& mean, int value, int shift) { mean += (value * (1 << kOne) - mean) >> shift; }
+inline void follow(std::int32_t& mean, int value, int shift) {
+  mean += (value * (1 << kOne) - mean) >> shift;
+}
 inline std::uint32_t level_of_mean(std::int32_t mean) {
   return level(std::min(mean >> 5, kMostLevelled));
 }
