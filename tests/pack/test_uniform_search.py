@@ -99,6 +99,15 @@ def test_products_in_half_precision_are_found_in_a_float32_tensor(rounding):
     np.testing.assert_array_equal(found.bits, bits)
 
 
+def test_a_scale_that_float32_rounding_pushed_out_of_its_interval_is_found():
+    """Rounded twice, a product may be on the other side of a half: about one tile in 10,000."""
+    rng = np.random.default_rng(5)
+    codes = rng.integers(-128, 128, (6144, 128))
+    scale = np.exp(rng.normal(-4, 0.5, (6144, 1))).astype("f4")
+    values = (codes.astype("f4") * scale).astype("f2").astype("f4")
+    assert scales_of(np.abs(values), ROUNDINGS["F16"]).all()
+
+
 def test_an_affine_grid_is_uniform_from_its_zero_point():
     codes = np.random.default_rng(0).integers(0, 256, (40, 60)) - 117
     bits = quantized(codes, np.float32([[0.0371]]), codes.shape)

@@ -101,9 +101,13 @@ def _confined(
     low, high, complete = _limits(magnitudes, guess, unsure, rounding)
     found = _chosen(magnitudes, low, high, rounding)
     # Where numbers are coarser than steps, several codes have the same value, and confine nothing.
-    possible = (found == 0) & (low <= high) & np.isfinite(high) & ~complete
-    for row in np.flatnonzero(possible):
-        tried = np.linspace(low[row], high[row], TRIED).astype(np.float32)
+    possible = ~complete
+    if rounding.digits < BITS:
+        # Products are rounded to float32 first: that may move them over an end of the interval.
+        low, high = low * (1 - 2.0**-BITS), high * (1 + 2.0**-BITS)
+        possible = np.ones_like(complete)
+    for row in np.flatnonzero(possible & (found == 0) & (low <= high) & np.isfinite(high)):
+        tried = np.unique(np.linspace(low[row], high[row], TRIED).astype(np.float32))
         found[row] = _first_that_gives(np.unique(magnitudes[row]), tried, rounding)
     return found
 
