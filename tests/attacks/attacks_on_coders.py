@@ -21,7 +21,7 @@ from liar import (
 
 from laconic.coding.integers import wide
 
-HUGE = 2**22
+HUGE = 2**21
 """Items that a coder may hold in one piece."""
 TWO = b"\2\0\0"
 """Symbols 0 and 1."""
@@ -51,9 +51,9 @@ FIXED_ATTACKS = {
         coded(FIXED + b"\1\0" + b"\1", 9),
         "9 codes of 1 bits take 2 bytes, 1 are there",
     ),
-    "206 four million items from no bytes": (
+    "206 two million items from no bytes": (
         coded(FIXED + b"\1\0", HUGE),
-        "take 524288 bytes, 0 are there",
+        "take 262144 bytes, 0 are there",
     ),
     "207 spare bits that are set": (
         coded(FIXED + b"\1\0" + b"\xff", 7),
@@ -98,9 +98,9 @@ HUFFMAN_ATTACKS = {
         coded(HUFFMAN + TWO + b"\x1f"),
         "code lengths must lie from 1 to 20 bits",
     ),
-    "223 four million items from one byte": (
+    "223 two million items from one byte": (
         coded(HUFFMAN + TWO + b"\1\0", HUGE),
-        "4194304 codes do not fit the 1 bytes left",
+        "2097152 codes do not fit the 1 bytes left",
     ),
     "224 a payload for one symbol": (coded(HUFFMAN + b"\1\0!"), "the Huffman payload"),
     "225 a payload that ends early": (
@@ -138,7 +138,7 @@ GAP_ATTACKS = {
     ),
 }
 BITMAP_ATTACKS = {
-    "240 a bitmap that is missing": (coded(BITMAP, HUGE), "524288 bytes were promised, 0 are left"),
+    "240 a bitmap that is missing": (coded(BITMAP, HUGE), "262144 bytes were promised, 0 are left"),
     "241 spare bits that are set": (coded(BITMAP + b"\xff" + constant(1), 7), "the bitmap"),
     "242 values by a bitmap again": (coded(BITMAP + b"\1" + BITMAP), "a part is coded by coder 4"),
 }
@@ -151,9 +151,9 @@ PLANES_ATTACKS = {
         coded(PLANES + b"\2" + varint(2**40)),
         "a number is 1099511627776; at most",
     ),
-    "252 a plane of four million items from no bytes": (
+    "252 a plane of two million items from no bytes": (
         coded(PLANES + b"\0", HUGE),
-        "4194304 bytes were promised, 0 are left",
+        "2097152 bytes were promised, 0 are left",
     ),
     "253 a plane by planes again": (
         coded(PLANES + b"\2\2" + PLANES + b"\0"),
@@ -211,7 +211,7 @@ RANS_ATTACKS = {
         coded(RANS + TWO + b"\7" + bytes(100)),
         "two frequencies differ by more than is possible",
     ),
-    "277 four million items from one state": (
+    "277 two million items from one state": (
         coded(RANS + TWO + b"\0\x44" + b"\0\0\1\0", HUGE),
         "codes do not fit",
     ),

@@ -31,7 +31,7 @@ from liar import (
 
 ONE = b"\0\0\x80\x3f"
 """The scale 1."""
-ROOM = 2**22
+ROOM = 2**21
 """Items that a coder may hold in one piece."""
 
 
@@ -109,7 +109,7 @@ REPEATS = {
     "120 rows of a scalar": (one((), ROWS + b"\1" + GOOD), "no rows can repeat in a shape of []"),
     "121 no rows at all": (one((0, 2), ROWS + b"\1" + GOOD), "no rows can repeat"),
     "122 more rows than a table holds": (
-        one((ROOM + 1, 0), ROWS + b"\1" + numbers(constant(0))),
+        one((2**22 + 1, 0), ROWS + b"\1" + numbers(constant(0))),
         "no rows can repeat in a shape of [4194305, 0]",
     ),
     "123 more distinct rows than rows": (
@@ -235,7 +235,7 @@ UNIFORM_TABLES = {
 IN_ONE_PIECE = {
     f"{160 + i} {ROOM + 1:,} items in one piece by {what}": (
         one((ROOM + 1,), PLAIN + data, dtype=U8),
-        "without blocks; at most 4194304 can be",
+        "without blocks; at most 2097152 can be",
     )
     for i, (what, data) in enumerate(
         {

@@ -163,11 +163,11 @@ def test_lengths_that_overflow_are_added_up_exactly() -> None:
 def test_too_many_items_in_one_piece_are_neither_written_nor_read(name: str) -> None:
     number = coding.CODERS[name].number
     count = coding.MOST_IN_ONE_PIECE + 1
-    with pytest.raises(CodingError, match=f"4,194,305 codes are too many for {name}"):
+    with pytest.raises(CodingError, match=f"2,097,153 codes are too many for {name}"):
         encode(np.zeros(count, np.int8), name)
-    with pytest.raises(FormatError, match=f"4194305 items by {name} without blocks"):
+    with pytest.raises(FormatError, match=f"2097153 items by {name} without blocks"):
         decode(bytes([number]) + bytes(9), (count,), np.int8)
-    with pytest.raises(FormatError, match=f"4194305 items by {name} without blocks"):
+    with pytest.raises(FormatError, match=f"2097153 items by {name} without blocks"):
         next(runs(Reader(bytes([number]) + bytes(9)), (count,), np.int8)).decode()
 
 

@@ -59,7 +59,7 @@ __all__ = [
     "smallest",
 ]
 
-MOST_IN_ONE_PIECE = 2**22
+MOST_IN_ONE_PIECE = 2**21
 """Items of an array without blocks, so that reading a hostile file takes little memory."""
 _FOREIGN = range(128, 256)
 

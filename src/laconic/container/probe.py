@@ -147,6 +147,6 @@ def decode(data: bytes | memoryview, offset: int = 0) -> Probe:
     outputs = []
     for _ in range(reader.varint(reader.remaining)):
         count = reader.varint(MAX_VALUES)
-        outputs.append(np.frombuffer(reader.take(4 * count), "<f4"))
+        outputs.append(np.frombuffer(reader.take(4 * count), "<f4").copy())
     reader.end()
     return Probe(tuple(sizes), tuple(outputs))

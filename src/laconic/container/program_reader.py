@@ -19,7 +19,7 @@ from laconic.container.vocabulary import ATTRIBUTES, OPERATORS
 MAX_DEPTH = 16
 MAX_COST = 2**22
 """Of all parts of a program together, so that it takes little memory: about eight bytes each."""
-PART, DETAIL, WORD = 64, 32, 8
+PART, DETAIL, WORD, NUMBER = 64, 32, 8, 4
 
 
 def read_program(reader: Reader, tensors: list[str]) -> Program:
@@ -71,7 +71,7 @@ class _ProgramReader:
 
     def text(self) -> str:
         length = self.reader.varint()
-        self.pay(WORD + length // 2)
+        self.pay(WORD + length)
         data = bytes(self.reader.take(length))
         try:
             return data.decode()
@@ -126,7 +126,7 @@ class _ProgramReader:
         if dtype.name == "I64":
             if count > self.reader.remaining:
                 raise self.reader.error(f"{count} integers were promised in too few bytes")
-            self.pay(count)
+            self.pay(NUMBER * count)
             items = np.fromiter((self.integer() for _ in range(count)), np.int64, count)
             return items.reshape(shape)
         data = self.reader.take(count * dtype.size_bytes)
