@@ -25,7 +25,7 @@ from liar import (
 from attacks import ATTACKS, CHAPTERS, listed
 from laconic.container import LacFile
 from laconic.container.foreign import unpack_file
-from laconic.errors import FormatError
+from laconic.errors import FormatError, UnsupportedError
 
 GOOD_FILES = {
     "a tensor": one((2,), GOOD),
@@ -129,3 +129,12 @@ def test_random_payloads_behind_a_right_checksum_raise_nothing_else():
                 file.verify()
         except FormatError:
             continue
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "..\\x", "C:x", "a\0b", ""])
+def test_a_tensor_does_not_lead_out_of_the_folder_of_an_npz_called(name, tmp_path):
+    (tmp_path / "x.lac").write_bytes(lac([record(name, (2,), GOOD)], GOOD))
+    with pytest.raises(UnsupportedError, match="would lead whoever unpacks"):
+        unpack_file(tmp_path / "x.lac", tmp_path / "x.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.lac"]
+    unpack_file(tmp_path / "x.lac", tmp_path / "x.safetensors")

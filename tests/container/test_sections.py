@@ -14,8 +14,9 @@ from laconic.container import about as about_section
 from laconic.container import foreign as foreign_section
 from laconic.container import probe as probe_section
 from laconic.container.deflate import deflate
-from laconic.container.foreign import Cut, Foreign, bits_in, cut_pieces, is_member_name, unpack_file
+from laconic.container.foreign import Cut, Foreign, bits_in, cut_pieces, unpack_file
 from laconic.container.probe import Probe, make_input
+from laconic.container.tensor_files import is_member_name
 from laconic.errors import FormatError, MismatchError, UsageError
 
 json_values = st.recursive(

@@ -303,8 +303,13 @@ def test_python_objects_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [(b"no zip at all", "no readable .npz"), (npz(a=np.arange(99))[:-30], "no readable .npz")],
-    ids=["no zip", "a truncated zip"],
+    [
+        (b"no zip at all", "no readable .npz"),
+        (npz(a=np.arange(99))[:-30], "no readable .npz"),
+        (npz(**{"../a": np.arange(9)}), "the member '../a.npy' leads out of a folder"),
+        (npz(**{"a" * 5_000: np.arange(9)}), "leads out of a folder, or is too long"),
+    ],
+    ids=["no zip", "a truncated zip", "a member outside the folder", "a long name"],
 )
 def test_an_npz_file_is_refused_for(data, message, tmp_path):
     (tmp_path / "x.npz").write_bytes(data)

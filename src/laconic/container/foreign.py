@@ -22,7 +22,7 @@ from laconic.container.atomic import replacing
 from laconic.container.deflate import deflate, inflate, inside_inflated
 from laconic.container.dtypes import Bits
 from laconic.container.file import MAX_BYTES, LacFile
-from laconic.container.tensor_files import MEMBER_DATE, TENSOR_FILES
+from laconic.container.tensor_files import MEMBER_DATE, TENSOR_FILES, is_member_name
 from laconic.errors import FormatError, UsageError
 
 KINDS = {".safetensors": 1, ".npz": 2, ".onnx": 3}
@@ -126,17 +126,6 @@ def _read_members(reader: Reader) -> tuple[tuple[str, int], ...]:
             raise reader.error(f"the member {name[:80]!r} of the zip {why}")
         members[name] = reader.varint()
     return tuple(members.items())
-
-
-def is_member_name(name: str) -> bool:
-    """Whether whoever unpacks a zip finds this member inside the folder that he unpacks it to.
-
-    Examples:
-        >>> is_member_name("layer/weight.npy"), is_member_name("../weight.npy"), is_member_name("")
-        (True, False, False)
-    """
-    steps = name.replace("\\", "/").split("/")
-    return ".." not in steps and steps[0] != "" and ":" not in steps[0] and "\0" not in name
 
 
 def cut_pieces(bits: Bits, cut: Cut) -> Iterator[bytes]:

@@ -37,10 +37,16 @@ def write_npz(out: BinaryIO, file: LacFile) -> None:
     """An `.npz` file, uncompressed as `numpy.savez` writes it.
 
     Raises:
-        UnsupportedError: a dtype that NumPy lacks; bfloat16 is not widened in silence.
+        UnsupportedError: a dtype that NumPy lacks; bfloat16 is not widened in silence. A name
+            that leads out of a folder.
     """
     with zipfile.ZipFile(out, "w") as archive:
         for name, entry in file.entries.items():
+            if not is_member_name(name):
+                raise UnsupportedError(
+                    f"{name!r} would lead whoever unpacks the .npz out of his folder; unpack to a "
+                    ".safetensors file instead"
+                )
             head = _npy_header(name, entry.dtype, entry.shape)
             info = zipfile.ZipInfo(f"{name}.npy", MEMBER_DATE)
             info.file_size = len(head) + entry.size_bytes
@@ -48,6 +54,17 @@ def write_npz(out: BinaryIO, file: LacFile) -> None:
                 member.write(head)
                 for _, bits in file.payload(name).pieces():
                     member.write(_little(bits))
+
+
+def is_member_name(name: str) -> bool:
+    """Whether whoever unpacks a zip finds this member inside the folder that he unpacks it to.
+
+    Examples:
+        >>> is_member_name("layer/weight.npy"), is_member_name("../weight.npy"), is_member_name("")
+        (True, False, False)
+    """
+    steps = name.replace("\\", "/").split("/")
+    return ".." not in steps and steps[0] != "" and ":" not in steps[0] and "\0" not in name
 
 
 TENSOR_FILES: Mapping[str, Callable[[BinaryIO, LacFile], None]] = {

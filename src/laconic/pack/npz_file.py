@@ -20,8 +20,8 @@ from laconic.container.foreign import (
     FORTRAN,
     MAX_MEMBER_NAME_BYTES,
     MAX_MEMBERS,
-    is_member_name,
 )
+from laconic.container.tensor_files import is_member_name
 from laconic.errors import FormatError, UnsupportedError
 from laconic.pack.stream import Place, Stream, mapped
 
