@@ -38,7 +38,11 @@ struct Interval {
     const auto share = static_cast<std::uint32_t>(chance);
     return low + (range >> 16) * share + ((range & 0xFFFF) * share >> 16);
   }
-  void keep(int bit, std::uint32_t middle) { (bit ? high : low) = bit ? middle : middle + 1; }
+  // Both ends are set, so that no branch has to guess an unlikely bit.
+  void keep(int bit, std::uint32_t middle) {
+    high = bit ? middle : high;
+    low = bit ? low : middle + 1;
+  }
   bool settled() const { return (low ^ high) >> 24 == 0; }
   void shift() {
     low <<= 8;

@@ -39,14 +39,10 @@ class Decision {
       : estimates_(estimates), places_(places) {
     const __m256 first = pairs(0, 4), second = pairs(2, 6);
     slow_ = turned(_mm256_castps_si256(_mm256_shuffle_ps(first, second, 0x88)), kSlowHalf);
-    fast_ = turned(_mm256_castps_si256(_mm256_shuffle_ps(first, second, 0xDD)), kFastHalf);
-    const __m256i mean =
-        _mm256_srli_epi32(_mm256_add_epi32(_mm256_srli_epi32(slow_, 16), fast_), 5);
-    // 32 bits are loaded from a table of 16; the upper half is another entry.
-    const auto* table = reinterpret_cast<const int*>(kTables.stretch.data());
-    const __m256i loaded = _mm256_i32gather_epi32(table, mean, 2);
-    inputs_ = _mm256_srai_epi32(_mm256_slli_epi32(loaded, 16), 16);
-    inputs_ = _mm256_blend_epi32(inputs_, _mm256_set1_epi32(kConstant), 0x80);
+    const __m256i others = _mm256_castps_si256(_mm256_shuffle_ps(first, second, 0xDD));
+    fast_ = turned(_mm256_and_si256(others, _mm256_set1_epi32(0xFFFF)), kFastHalf);
+    const __m256i stretched = _mm256_srai_epi32(others, 16);
+    inputs_ = _mm256_blend_epi32(stretched, _mm256_set1_epi32(kConstant), 0x80);
   }
 
   LACONIC_AVX2_INLINE int mixed(const Mixer& mixer) const {
@@ -77,7 +73,13 @@ class Decision {
     fast_ =
         _mm256_add_epi32(fast_, _mm256_srai_epi32(_mm256_mullo_epi32(fast_error, fast_rate), 12));
 
-    const __m256i slow = turned(slow_, kSlowHalf), fast = turned(fast_, kFastHalf);
+    const __m256i mean =
+        _mm256_srli_epi32(_mm256_add_epi32(_mm256_srli_epi32(slow_, 16), fast_), 5);
+    // 32 bits are loaded from a table of 16; what is too much is moved out.
+    const auto* table = reinterpret_cast<const int*>(kTables.stretch.data());
+    const __m256i stretched = _mm256_slli_epi32(_mm256_i32gather_epi32(table, mean, 2), 16);
+    const __m256i slow = turned(slow_, kSlowHalf);
+    const __m256i fast = _mm256_or_si256(turned(fast_, kFastHalf), stretched);
     const __m256 low = _mm256_castsi256_ps(_mm256_unpacklo_epi32(slow, fast));
     const __m256 high = _mm256_castsi256_ps(_mm256_unpackhi_epi32(slow, fast));
     _mm_storel_pi(at(0), _mm256_castps256_ps128(low));
@@ -110,14 +112,20 @@ class Decision {
   __m256i inputs_;
 };
 
-LACONIC_AVX2_INLINE void gather(Taps& taps, const std::int16_t* here, std::size_t inside, int above,
+// In a register: a load of items that were just stored one by one would wait for them.
+struct Recent {
+  __m128i items;
+  LACONIC_AVX2_INLINE explicit Recent(const std::int16_t*) : items(_mm_setzero_si128()) {}
+  LACONIC_AVX2_INLINE void push(int value) {
+    items = _mm_insert_epi16(_mm_slli_si128(items, 2), value, 0);
+  }
+};
+
+LACONIC_AVX2_INLINE void gather(Taps& taps, const Recent& recent, std::size_t inside, int above,
                                 int channel) {
-  const __m128i before = _mm_loadu_si128(reinterpret_cast<const __m128i*>(here - 8));
-  const __m128i nearest = _mm_shuffle_epi8(
-      before, _mm_set_epi8(-1, -1, -1, -1, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
   const __m128i places = _mm_set_epi16(7, 6, 5, 4, 3, 2, 1, 0);
   const __m128i kept = _mm_cmpgt_epi16(_mm_set1_epi16(static_cast<short>(inside)), places);
-  __m128i items = _mm_and_si128(nearest, kept);
+  __m128i items = _mm_and_si128(recent.items, kept);
   items = _mm_insert_epi16(items, above, 6);
   items = _mm_insert_epi16(items, channel, 7);
   store(taps.items, _mm256_cvtepi16_epi32(items));

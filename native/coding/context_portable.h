@@ -9,11 +9,7 @@ namespace laconic::coding::context::portable {
 class Decision {
  public:
   Decision(Estimate* estimates, const Places& places) : estimates_(estimates), places_(places) {
-    for (std::size_t i = 0; i < kContexts; ++i) {
-      const Estimate& estimate = estimates[places[i]];
-      const std::uint32_t mean = ((estimate.slow ^ kSlowHalf) >> 16) + (estimate.fast ^ kFastHalf);
-      inputs_[i] = kTables.stretch[mean >> 5];
-    }
+    for (std::size_t i = 0; i < kContexts; ++i) inputs_[i] = estimates[places[i]].stretched;
     inputs_[kContexts] = kConstant;
   }
 
@@ -36,11 +32,13 @@ class Decision {
       const std::int32_t slow_error = (-bit & 0x3FFFFF) - static_cast<std::int32_t>(slow >> 10);
       const std::int32_t fast_error = (-bit & 0xFFFF) - static_cast<std::int32_t>(fast);
       const std::int32_t step = (slow_error >> 3) * rate >> 9;
-      const auto fast_step =
-          static_cast<std::uint32_t>(fast_error * std::max(rate, kFastRate) >> 12);
-      estimate.slow =
-          (slow + (static_cast<std::uint32_t>(step) << 10) + (seen < kMostSeen)) ^ kSlowHalf;
-      estimate.fast = (fast + fast_step) ^ kFastHalf;
+      const std::int32_t fast_step = fast_error * std::max(rate, kFastRate) >> 12;
+      const std::uint32_t new_slow =
+          slow + (static_cast<std::uint32_t>(step) << 10) + (seen < kMostSeen);
+      const std::uint32_t new_fast = fast + static_cast<std::uint32_t>(fast_step);
+      estimate.slow = new_slow ^ kSlowHalf;
+      estimate.fast = static_cast<std::uint16_t>(new_fast ^ kFastHalf);
+      estimate.stretched = kTables.stretch[((new_slow >> 16) + new_fast) >> 5];
     }
   }
 
@@ -50,11 +48,17 @@ class Decision {
   std::int32_t inputs_[kInputs];
 };
 
-// `here` points behind the items before; the nearest `within` of them belong to the same kernel.
-inline void gather(Taps& taps, const std::int16_t* here, std::size_t within, int above,
-                   int channel) {
+// The last items, where the model keeps them.
+struct Recent {
+  const std::int16_t* end;
+  explicit Recent(const std::int16_t* first) : end(first) {}
+  void push(int) { ++end; }
+};
+
+// `inside` of the last items belong to the same kernel; the nearest come first.
+inline void gather(Taps& taps, const Recent& recent, std::size_t inside, int above, int channel) {
   for (std::size_t i = 0; i + 2 < kTaps; ++i) {
-    taps.items[i] = i < within ? here[-1 - static_cast<std::ptrdiff_t>(i)] : 0;
+    taps.items[i] = i < inside ? recent.end[-1 - static_cast<std::ptrdiff_t>(i)] : 0;
   }
   taps.items[kTaps - 2] = above;
   taps.items[kTaps - 1] = channel;

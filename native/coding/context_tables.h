@@ -53,11 +53,13 @@ struct Tables {
 extern const Tables kTables;
 
 // Two estimates of one probability: one that averages (22 bits, and 10 bits of decisions seen), one
-// that follows quickly (16 bits). Their highest bits are turned over: a half is all zeros, so that
-// a fresh model is memory that the system gives out, and only what is touched costs time.
+// that follows quickly (16 bits); and both together as an input of the mixer, looked up when they
+// change, because the next decision waits for it. Their highest bits are turned over: a half is all
+// zeros, so that a fresh model is memory that the system gives out, and only what is touched costs.
 struct alignas(8) Estimate {
   std::uint32_t slow;
-  std::uint32_t fast;
+  std::uint16_t fast;
+  std::int16_t stretched;
 };
 constexpr std::uint32_t kSlowHalf = std::uint32_t{1} << 31;
 constexpr std::uint32_t kFastHalf = std::uint32_t{1} << 15;
