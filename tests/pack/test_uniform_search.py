@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from laconic.container import to_bits
 from laconic.container.grids.uniform_grid import products
+from laconic.pack import scales as scales_module
 from laconic.pack import uniform_search
 from laconic.pack.scales import ANY, ROUNDINGS, roundest, scales_of
 from laconic.pack.tilings import as_rows, boxes, tilings
@@ -203,6 +204,15 @@ def test_noise_is_rejected_by_a_sample(monkeypatch):
     noise = np.random.default_rng(0).standard_normal((1000, 1000)).astype("f4")
     assert find_uniform("w", to_bits(noise), "F32") is None
     assert sum(looked_at) < 5000
+
+
+def test_zeros_do_not_hide_that_a_row_has_no_scale(monkeypatch):
+    """The screen looks at other values; among nine zeros in ten it would let any guess pass."""
+    rng = np.random.default_rng(0)
+    rows = np.abs(rng.standard_normal((4, 256))).astype("f4")
+    rows[rng.random(rows.shape) < 0.9] = 0
+    monkeypatch.setattr(scales_module, "_confined", None)
+    assert not scales_of(rows, ROUNDINGS["F32"]).any()
 
 
 def test_a_tile_too_large_for_one_look_is_solved_by_a_growing_sample(monkeypatch):

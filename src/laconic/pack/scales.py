@@ -72,16 +72,24 @@ def scales_of(magnitudes: NDArray[np.float32], rounding: Rounding) -> NDArray[np
     # How far a guess may be away, relatively: the smallest value may itself be rounded so much.
     unsure = np.maximum(2.0**-rounding.digits, rounding.smallest / smallest.astype(np.float64))
     pending = np.flatnonzero((largest > 0) & np.isfinite(largest))
+    some = _not_zero(magnitudes)
     for steps in range(1, MOST_STEPS + 1):
         guess = smallest[pending].astype(np.float64) / steps
         if not pending.size or (largest[pending] > rounding.most * guess).any():
             break
-        likely = _screened(magnitudes[pending, :SCREEN], guess, unsure[pending], rounding)
+        likely = _screened(some[pending], guess, unsure[pending], rounding)
         tried = pending[likely]
         if tried.size:
             found[tried] = _confined(magnitudes[tried], guess[likely], unsure[tried], rounding)
             pending = pending[found[pending] == 0]
     return found
+
+
+def _not_zero(magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A few values of each row, zeros, which fit any scale, only where there are no others."""
+    near = magnitudes[:, : SCREEN * SCREEN]
+    order = np.argsort(near == 0, axis=1, kind="stable")
+    return np.take_along_axis(near, order[:, :SCREEN], 1)
 
 
 def _screened(
