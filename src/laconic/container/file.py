@@ -29,14 +29,13 @@ class LacFile:
     """An open `.lac` file; the header is read and checked, tensors are decoded on request.
 
     A tensor is read from its own bytes, a part of a large one from its blocks: nothing else of the
-    file is touched. Whatever a file says, reading it takes at most 64 MB beside what its tensors
-    unpack to (tests/attacks/test_memory.py).
+    file is touched. Whatever a file says, reading it in one thread takes at most 64 MB beside what
+    its tensors unpack to (tests/attacks/test_memory.py).
 
     Args:
         source: a path (memory-mapped) or the bytes themselves.
         max_bytes: refuse a file whose tensors would unpack to more bytes than this.
-        threads: how many blocks of a tensor are decoded at once; each takes up to 20 MB beside the
-            output.
+        threads: how many blocks of a tensor are decoded at once; each takes up to 20 MB.
 
     Raises:
         FormatError: from the constructor and from every reading method, with the offset.
