@@ -230,6 +230,10 @@ ABOUTS = {
         "does not inflate to its 2",
     ),
     "358 bytes that do not inflate": (with_sections({ABOUT: b"\5hello"}), "does not inflate"),
+    "359 steps that are no lists of texts": (
+        with_sections({ABOUT: deflated(b'{"steps":{"w":5}}')}),
+        "steps must be a table from tensors to lists of texts",
+    ),
 }
 FOREIGNS = {
     "360 an unknown kind": (foreign(9, CUT), "no kind of foreign file has number 9"),

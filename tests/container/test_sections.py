@@ -72,6 +72,16 @@ def test_about_is_refused_for(attack):
     assert caught.value.offset >= 70
 
 
+@pytest.mark.parametrize(
+    "about", [{"steps": 5}, {"steps": {"w": "Prune"}}, {"labels": "cat"}, {"labels": [1, 2]}]
+)
+def test_keys_with_a_meaning_hold_what_they_mean(about):
+    with pytest.raises(UsageError, match="must be a"):
+        about_section.encode(about)
+    with pytest.raises(FormatError, match=r"the section about: .* must be a"):
+        about_section.decode(deflate(json.dumps(about).encode()))
+
+
 def test_a_bomb_is_inflated_no_further_than_promised():
     bomb = varint(5) + deflate(b"\0" * 40_000)[3:]
     tracemalloc.start()

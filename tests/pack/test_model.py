@@ -327,7 +327,7 @@ def test_a_model_without_steps_has_no_section_about():
 
 def test_something_that_is_no_json_in_about_is_wrong_use():
     with pytest.raises(UsageError, match=r"about: .*not JSON serializable"):
-        pack_model_bytes(nn.Linear(2, 2), program=False, about={"labels": {1, 2}})
+        pack_model_bytes(nn.Linear(2, 2), program=False, about={"classes": {1, 2}})
 
 
 def test_the_program_reads_only_what_the_file_has(normed, image):

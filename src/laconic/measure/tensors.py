@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laconic.container import DTYPES, Entry, LacFile, Program, about, from_bits
-from laconic.errors import FormatError
 from laconic.measure.receipts import SAME_AS, TensorRecord
 
 BINS = 64
@@ -53,10 +52,8 @@ def steps_of(file: LacFile) -> dict[str, list[str]]:
     if section is None:
         return {}
     offset = file.sections["about"][0]
-    steps = about.decode(section, offset).get("steps", {})
-    if not isinstance(steps, dict):
-        raise FormatError("the steps in the section about are no table", offset)
-    return {str(name): [str(step) for step in chain] for name, chain in steps.items()}
+    steps: dict[str, list[str]] = about.decode(section, offset).get("steps", {})
+    return steps
 
 
 def tensor_records(file: LacFile) -> list[TensorRecord]:
