@@ -65,7 +65,7 @@ FLOATS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "float16": lambda weights: weights.astype(np.float16).view(np.uint16),
     "bfloat16": lambda weights: (weights.view(np.uint32) >> 16).astype(np.uint16),
     "float32": lambda weights: weights.view(np.uint32),
-    "float64": lambda weights: (weights * np.float64(1 / 3)).view(np.uint64),
+    "float64": lambda weights: (weights * np.float64(np.pi)).view(np.uint64),
 }
 
 
