@@ -40,13 +40,13 @@ class Coder(ABC):
     native form (`coding.reference`, `laconic._native`).
 
     A new coder is one file with one subclass, one line in `CODERS`, one paragraph in
-    `spec/format.md`; `tests/contracts/test_coders.py` runs over every entry of `CODERS`.
+    `spec/coders.md`; `tests/contracts/test_coders.py` runs over every entry of `CODERS`.
     """
 
     name: ClassVar[str]
     """What `laconic inspect` prints."""
     number: ClassVar[int]
-    """The byte that names this coder in a file; never used twice (spec/format.md)."""
+    """The byte that names this coder in a file; never used twice (spec/coders.md)."""
     decode_speed: ClassVar[Speed] = Speed.SLOW
     """With parts as fast; presets choose by it (`laconic.coding.presets`)."""
 
