@@ -251,3 +251,12 @@ def test_unpacking_can_be_limited(tmp_path):
     (tmp_path / "x.lac").write_bytes(packed([BYTES], section))
     with pytest.raises(FormatError, match="4 bytes; 3 are allowed"):
         unpack_file(tmp_path / "x.lac", tmp_path / "x.onnx", max_bytes=3)
+
+
+def test_what_stands_beside_the_tensors_counts_in_the_limit(tmp_path):
+    section = foreign_section.encode(Foreign(".onnx", (Cut(0),), (), bytes(1000)))
+    (tmp_path / "x.lac").write_bytes(packed([BYTES], section))
+    with pytest.raises(FormatError, match="at most 996 is possible"):
+        unpack_file(tmp_path / "x.lac", tmp_path / "x.onnx", max_bytes=1000)
+    unpack_file(tmp_path / "x.lac", tmp_path / "x.onnx", max_bytes=1100)
+    assert (tmp_path / "x.onnx").stat().st_size == 1004
