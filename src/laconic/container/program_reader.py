@@ -202,7 +202,7 @@ class _ProgramReader:
             count = self.count(WORD)
             return tuple(struct.unpack(f"<{count}f", reader.take(4 * count)))
         if kind == 5:
-            return tuple(self.text() for _ in range(self.count(WORD)))
+            return tuple(self.text() for _ in range(self.count(0)))
         if kind == 6:
             return self.array()
         if kind == 7:
