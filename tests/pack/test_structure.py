@@ -146,3 +146,19 @@ def test_detection_takes_little_memory():
     tracemalloc.stop()
     assert found.tables["tile"].tolist() == [1, 64]
     assert peak < 0.25 * values.nbytes + 2**25
+
+
+def test_values_that_all_differ_get_no_table_whatever_the_zeros():
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((200, 200)).astype("f4")
+    values[rng.random(values.shape) < 0.9] = 0
+    assert [form.grid for form in structure._forms("w", to_bits(values), "F32")] == ["plain"]
+
+
+def test_rows_that_a_sample_takes_for_the_same_are_compared_whole():
+    values = np.zeros((2000, 64), "f4")
+    values[:, 1] = np.arange(2000)  # in a column that is not in the sample
+    assert structure._with_repeated_rows("w", to_bits(values), "F32") == []
+    values[:, 1] //= 2
+    found = structure._with_repeated_rows("w", to_bits(values), "F32")
+    assert {form.grid for form in found} == {"rows"}

@@ -258,3 +258,19 @@ def test_tilings_of_the_fewest_scales_come_first():
     assert {(1, 512), (512, 1), (128, 128), (1, 32), (32, 1)} <= set(found)
     assert tilings(()) == [()]
     assert tilings((3,)) == [(3,)]
+
+
+def test_codes_that_do_not_give_every_bit_back_are_not_taken(monkeypatch):
+    codes = np.random.default_rng(0).integers(-7, 8, (40, 30))
+    bits = quantized(codes, np.float32([[0.3]]), codes.shape)
+    right = uniform_search.codes_of
+    monkeypatch.setattr(uniform_search, "codes_of", lambda *of: (right(*of)[0] * 2, right(*of)[1]))
+    assert find_uniform("w", bits, "F32") is None
+
+
+def test_no_more_scales_are_looked_for_than_a_file_holds(monkeypatch):
+    codes = np.random.default_rng(0).integers(-7, 8, (40, 30))
+    bits = quantized(codes, scales((40, 1), np.random.default_rng(1)), (1, 30))
+    assert find_uniform("w", bits, "F32").tables["tile"].tolist() == [1, 30]
+    monkeypatch.setattr(uniform_search, "MAX_NUMBERS", 39)
+    assert find_uniform("w", bits, "F32") is None
