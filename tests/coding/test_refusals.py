@@ -89,3 +89,11 @@ def test_planes_are_coded_by_coders_that_are_fast_enough(slowest: Speed) -> None
     place = 1 + 3 * weights.size + 2  # the head, three planes of noise, the size of the exponents
     assert used[data[place]] >= slowest
     assert np.array_equal(planes.decode(Reader(data), weights.shape, weights.dtype), weights)
+
+
+def test_a_large_plane_with_structure_is_worth_a_slow_coder() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((300, 300)) * np.exp2(rng.integers(-20, 20, (300, 1)))
+    items = rows.astype(np.float32).view(np.uint32)
+    fast = CODERS["planes"].with_parts(Speed.FAST).encode(items)
+    assert len(CODERS["planes"].encode(items)) < 0.97 * len(fast)
