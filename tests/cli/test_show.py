@@ -173,3 +173,10 @@ def test_numbers_that_json_lacks_become_null(capsys):
     assert capsys.readouterr().out == (
         '{\n "a": null,\n "b": [\n  null,\n  1.5\n ],\n "c": "×"\n}\n'
     )
+
+
+def test_a_name_gives_the_terminal_no_orders() -> None:
+    with show.console.capture() as captured:
+        show.say("packed fc\x1b[2J.weight")
+    assert "\x1b" not in captured.get()
+    assert "fc\\x1b[2J.weight" in captured.get()

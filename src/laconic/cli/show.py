@@ -41,15 +41,26 @@ def print_json(data: Any) -> None:
     print(json.dumps(data, indent=1, ensure_ascii=False))
 
 
+def visible(text: str) -> str:
+    """`text` with its control characters spelt out: a file's names give a terminal no orders.
+
+    Examples:
+        >>> visible("fc\\x1b[2J")
+        'fc\\\\x1b[2J'
+    """
+    spelt = (c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    return "".join(spelt)
+
+
 def say(text: str, style: str = "") -> None:
     """A line of text as it is: no markup in file names, no line ends put into it."""
-    console.print(Text(text, style), soft_wrap=True)
+    console.print(Text(visible(text), style), soft_wrap=True)
 
 
 def complain(what: str, error: Exception) -> None:
     """An error and the notes on it, on the standard error."""
     text = "\n".join([str(error), *getattr(error, "__notes__", [])])
-    errors.print(Text.assemble((f"{what}: ", "bold red"), text), soft_wrap=True)
+    errors.print(Text.assemble((f"{what}: ", "bold red"), visible(text)), soft_wrap=True)
 
 
 def bytes_text(size: float) -> str:
@@ -178,13 +189,13 @@ def tensors_table(records: list[TensorRecord]) -> Table:
         tied = steps.startswith(SAME_AS)
         how = steps if tied else ": ".join(filter(None, (steps, record.coder)))
         table.add_row(
-            Text(record.name),
+            Text(visible(record.name)),
             f"{record.dtype} " + ("×".join(map(str, record.shape)) or "scalar"),
             bytes_text(record.distinct),
             f"{100 * (1 - record.nonzeros / count):.1f} %" if record.parameters else "–",
             bytes_text(record.size_bytes),
             f"{8 * record.size_bytes / count:.2f}",
-            Text(how),
+            Text(visible(how)),
         )
     return table
 
