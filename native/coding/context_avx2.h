@@ -16,21 +16,21 @@ LACONIC_AVX2_INLINE std::int32_t sum_of(__m256i lanes) {
   return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xB1)));
 }
 
-LACONIC_AVX2_INLINE __m256i within(__m256i lanes, int most) {
-  return _mm256_max_epi32(_mm256_min_epi32(lanes, _mm256_set1_epi32(most)),
-                          _mm256_set1_epi32(-most));
-}
-
 LACONIC_AVX2_INLINE __m256i load(const std::int32_t* from) {
   return _mm256_load_si256(reinterpret_cast<const __m256i*>(from));
+}
+
+LACONIC_AVX2_INLINE __m256i within(__m256i lanes, const std::int32_t* most,
+                                   const std::int32_t* least) {
+  return _mm256_max_epi32(_mm256_min_epi32(lanes, load(most)), load(least));
 }
 
 LACONIC_AVX2_INLINE void store(std::int32_t* to, __m256i lanes) {
   _mm256_store_si256(reinterpret_cast<__m256i*>(to), lanes);
 }
 
-LACONIC_AVX2_INLINE __m256i turned(__m256i lanes, std::uint32_t half) {
-  return _mm256_xor_si256(lanes, _mm256_set1_epi32(static_cast<int>(half)));
+LACONIC_AVX2_INLINE __m256i turned(__m256i lanes, const std::int32_t* half) {
+  return _mm256_xor_si256(lanes, load(half));
 }
 
 class Decision {
@@ -38,11 +38,11 @@ class Decision {
   LACONIC_AVX2_INLINE Decision(Estimate* estimates, const Places& places)
       : estimates_(estimates), places_(places) {
     const __m256 first = pairs(0, 4), second = pairs(2, 6);
-    slow_ = turned(_mm256_castps_si256(_mm256_shuffle_ps(first, second, 0x88)), kSlowHalf);
+    slow_ = turned(_mm256_castps_si256(_mm256_shuffle_ps(first, second, 0x88)), kEights.slow_half);
     const __m256i others = _mm256_castps_si256(_mm256_shuffle_ps(first, second, 0xDD));
-    fast_ = turned(_mm256_and_si256(others, _mm256_set1_epi32(0xFFFF)), kFastHalf);
+    fast_ = turned(_mm256_and_si256(others, load(kEights.low_half)), kEights.fast_half);
     const __m256i stretched = _mm256_srai_epi32(others, 16);
-    inputs_ = _mm256_blend_epi32(stretched, _mm256_set1_epi32(kConstant), 0x80);
+    inputs_ = _mm256_blend_epi32(stretched, load(kEights.constant), 0x80);
   }
 
   LACONIC_AVX2_INLINE int mixed(const Mixer& mixer) const {
@@ -54,12 +54,13 @@ class Decision {
     const __m256i scaled =
         _mm256_add_epi32(_mm256_mullo_epi32(inputs_, _mm256_set1_epi32(error)), half);
     const __m256i step = _mm256_sra_epi32(scaled, _mm_cvtsi32_si128(shift));
-    store(mixer.weights, within(_mm256_add_epi32(load(mixer.weights), step), kMostWeight));
+    store(mixer.weights, within(_mm256_add_epi32(load(mixer.weights), step), kEights.most_weight,
+                                kEights.least_weight));
 
-    const __m256i most_seen = _mm256_set1_epi32(kMostSeen);
+    const __m256i most_seen = load(kEights.most_seen);
     const __m256i seen = _mm256_and_si256(slow_, most_seen);
     // Whole quotients of small numbers: single precision gives them exactly.
-    const __m256i divisor = _mm256_add_epi32(_mm256_add_epi32(seen, seen), _mm256_set1_epi32(3));
+    const __m256i divisor = _mm256_add_epi32(_mm256_add_epi32(seen, seen), load(kEights.three));
     const __m256i rate =
         _mm256_cvttps_epi32(_mm256_div_ps(_mm256_set1_ps(8192), _mm256_cvtepi32_ps(divisor)));
     const __m256i slow_error =
@@ -69,7 +70,7 @@ class Decision {
     slow_ = _mm256_add_epi32(slow_, _mm256_slli_epi32(slow_step, 10));
     slow_ = _mm256_sub_epi32(slow_, _mm256_cmpgt_epi32(most_seen, seen));
     const __m256i fast_error = _mm256_sub_epi32(_mm256_set1_epi32(-bit & 0xFFFF), fast_);
-    const __m256i fast_rate = _mm256_max_epi32(rate, _mm256_set1_epi32(kFastRate));
+    const __m256i fast_rate = _mm256_max_epi32(rate, load(kEights.fast_rate));
     fast_ =
         _mm256_add_epi32(fast_, _mm256_srai_epi32(_mm256_mullo_epi32(fast_error, fast_rate), 12));
 
@@ -78,8 +79,8 @@ class Decision {
     // 32 bits are loaded from a table of 16; what is too much is moved out.
     const auto* table = reinterpret_cast<const int*>(kTables.stretch.data());
     const __m256i stretched = _mm256_slli_epi32(_mm256_i32gather_epi32(table, mean, 2), 16);
-    const __m256i slow = turned(slow_, kSlowHalf);
-    const __m256i fast = _mm256_or_si256(turned(fast_, kFastHalf), stretched);
+    const __m256i slow = turned(slow_, kEights.slow_half);
+    const __m256i fast = _mm256_or_si256(turned(fast_, kEights.fast_half), stretched);
     const __m256 low = _mm256_castsi256_ps(_mm256_unpacklo_epi32(slow, fast));
     const __m256 high = _mm256_castsi256_ps(_mm256_unpackhi_epi32(slow, fast));
     _mm_storel_pi(at(0), _mm256_castps256_ps128(low));
@@ -142,7 +143,8 @@ LACONIC_AVX2_INLINE std::int32_t power(const Taps& taps) {
 LACONIC_AVX2_INLINE void move(Taps& pulls, const Taps& taps, std::int32_t gain) {
   const __m256i step =
       _mm256_srai_epi32(_mm256_mullo_epi32(load(taps.items), _mm256_set1_epi32(gain)), 5);
-  store(pulls.items, within(_mm256_add_epi32(load(pulls.items), step), kMostPull));
+  store(pulls.items,
+        within(_mm256_add_epi32(load(pulls.items), step), kEights.most_pull, kEights.least_pull));
 }
 
 }  // namespace laconic::coding::context::avx2

@@ -26,4 +26,20 @@ Tables::Tables() : stretch{} {
 
 const Tables kTables;
 
+Eights::Eights() {
+  std::fill_n(slow_half, 8, static_cast<std::int32_t>(kSlowHalf));
+  std::fill_n(fast_half, 8, static_cast<std::int32_t>(kFastHalf));
+  std::fill_n(low_half, 8, 0xFFFF);
+  std::fill_n(constant, 8, kConstant);
+  std::fill_n(most_seen, 8, kMostSeen);
+  std::fill_n(three, 8, 3);
+  std::fill_n(fast_rate, 8, kFastRate);
+  std::fill_n(most_weight, 8, kMostWeight);
+  std::fill_n(least_weight, 8, -kMostWeight);
+  std::fill_n(most_pull, 8, kMostPull);
+  std::fill_n(least_pull, 8, -kMostPull);
+}
+
+const Eights kEights;
+
 }  // namespace laconic::coding::context

@@ -52,6 +52,14 @@ struct Tables {
 };
 extern const Tables kTables;
 
+// Constants, eight times each: vector code loads them, which is shorter than to spread them.
+struct alignas(32) Eights {
+  std::int32_t slow_half[8], fast_half[8], low_half[8], constant[8], most_seen[8], three[8];
+  std::int32_t fast_rate[8], most_weight[8], least_weight[8], most_pull[8], least_pull[8];
+  Eights();
+};
+extern const Eights kEights;
+
 // Two estimates of one probability: one that averages (22 bits, and 10 bits of decisions seen), one
 // that follows quickly (16 bits); and both together as an input of the mixer, looked up when they
 // change, because the next decision waits for it. Their highest bits are turned over: a half is all
