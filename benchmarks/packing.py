@@ -151,7 +151,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--megabytes", type=int, default=240, help="of each file")
     parser.add_argument("--coding", default="smallest", help="the preset")
-    parser.add_argument("--case", nargs="*", default=CASES, help=", ".join(CASES).replace("%", "%%"))
+    parser.add_argument(
+        "--case", nargs="*", default=CASES, help=", ".join(CASES).replace("%", "%%")
+    )
     parser.add_argument("--tensors", nargs="*", type=int, default=(1, 200), help="in each file")
     options = parser.parse_args()
     found = []
