@@ -16,14 +16,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -31,6 +29,7 @@ import numpy as np
 from laconic import coding
 from laconic.coding import PRESETS, IntArray, kernels
 from laconic.errors import CodingError, DataError
+from laconic.measure.processor import one_cpu
 
 PIECE = 2**20
 SPARSE = ("90 % zeros", "ResNet-56, 90 % pruned")
@@ -83,20 +82,6 @@ def pieces(codes: IntArray) -> list[IntArray]:
     return [codes[start : start + rows] for start in range(0, len(codes), rows)]
 
 
-@contextmanager
-def one_processor() -> Iterator[None]:
-    """Keep to one processor where the system can (Linux)."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(before)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
 def median_seconds(action: Callable[[], Any], runs: int) -> float:
     """The median time of `runs` calls, after one that warms up."""
     action()
@@ -125,7 +110,7 @@ def measure(codes: IntArray, coder: str, runs: int) -> dict[str, float]:
 
     if not np.array_equal(np.concatenate(decode()), codes):
         raise SystemExit(f"{coder} did not give the codes back")
-    with one_processor():
+    with one_cpu():
         encode_seconds = median_seconds(encode, runs)
         decode_seconds = median_seconds(decode, runs)
     with ThreadPoolExecutor(2) as pool:

@@ -10,6 +10,7 @@ import pytest
 from laconic import studies
 from laconic.coding import PRESETS, smallest
 from laconic.errors import CodingError, DataError, MismatchError, UsageError
+from laconic.measure.processor import one_cpu
 from laconic.recipe import Watcher
 from laconic.studies import coding, coding_inputs, coding_measure
 from laconic.studies.coding_inputs import Network, own_networks, pruned, uniform_codes
@@ -19,7 +20,6 @@ from laconic.studies.coding_measure import (
     kept,
     measure_file,
     measure_network,
-    one_cpu,
 )
 from laconic.studies.coding_sides import DEEPCABAC, OURS, XZ, ZSTD, Side
 

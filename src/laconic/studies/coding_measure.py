@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import statistics
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +18,7 @@ from laconic.coding import IntArray, entropy_bits
 from laconic.container import LacFile
 from laconic.container.atomic import write_bytes
 from laconic.errors import CodingError, DataError, MismatchError
+from laconic.measure.processor import one_cpu
 from laconic.measure.records import checked
 from laconic.pack import pack_file
 from laconic.studies.coding_inputs import Network
@@ -63,23 +62,6 @@ class FileBytes:
     tensors_xz_bytes: int
     """Of the tensors' bytes, one after the other."""
     pack_seconds: float
-
-
-@contextmanager
-def one_cpu() -> Iterator[None]:
-    """Keep this process on one processor, so that no side has a thread more than another.
-
-    Where the system has no such call (not Linux) nothing is pinned.
-    """
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(before)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def timed(action: Callable[[], Answer]) -> tuple[Answer, float]:
