@@ -14,7 +14,6 @@ from laconic.coding.integers import (
     blank,
     check_status,
     flat,
-    limits,
     octets,
     patterns,
     read_wide,
@@ -105,10 +104,8 @@ def _geometry(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 def _origin(codes: IntArray) -> int:
     """The item that counts as zero: 0 where it may be one, else the most frequent of a sample."""
-    least, most = limits(codes.dtype)
     sample = codes.reshape(-1)[:: max(1, codes.size // _SAMPLE)]
     values, counts = np.unique(sample, return_counts=True)
-    common = int(values[counts.argmax()])
-    if least < 0 and int(values[0]) < 0 < int(values[-1]):
+    if int(values[0]) < 0 < int(values[-1]):
         return 0
-    return common if least <= common <= most else 0
+    return int(values[counts.argmax()])

@@ -19,7 +19,8 @@ from laconic.errors import CodingError
 
 INNER: tuple[Coder, ...] = (Fixed(), Huffman(), Planes(), Context(), Rans())
 
-_SMALL = 4096
+SMALL = 4096
+"""Arrays of up to so many items are tried with every coder: that costs next to nothing."""
 
 
 def encode_inner(codes: IntArray, slowest: Speed = Speed.SLOW) -> bytes:
@@ -40,7 +41,7 @@ def encode_inner(codes: IntArray, slowest: Speed = Speed.SLOW) -> bytes:
 
 def _is_noise(codes: IntArray) -> bool:
     """Whether nearly every item is another one, so that a table of them takes what `fixed` does."""
-    if codes.size <= _SMALL or codes.dtype.itemsize == 1:
+    if codes.size <= SMALL or codes.dtype.itemsize == 1:
         return False
     try:
         symbols, _ = distinct(ordered(codes), MOST_SYMBOLS)

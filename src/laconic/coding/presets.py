@@ -7,19 +7,17 @@ from collections.abc import Iterable
 import numpy as np
 
 from laconic.coding.coder import Coder, IntArray, Speed
-from laconic.coding.inner import fewest
+from laconic.coding.huffman import MOST_SYMBOLS
+from laconic.coding.inner import SMALL, fewest
 from laconic.coding.integers import ordered, patterns
 from laconic.coding.symbols import distinct
 from laconic.errors import CodingError, UsageError
 
 PRESETS = {"smallest": Speed.SLOW, "balanced": Speed.MEDIUM, "fastest": Speed.FAST}
 """Preset → the slowest coder that it uses, for parts too."""
-SMALL = 4096
-"""Arrays of up to so many items are tried with every coder: that costs next to nothing."""
 NARROW = 256
 WIDE = 20
 SPARSE = ("gap", "bitmap")
-MOST_SYMBOLS = 2**16
 
 
 def slowest(preset: str) -> Speed:
