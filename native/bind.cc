@@ -1,7 +1,7 @@
 // The Python face of native/: arrays in, arrays filled, the interpreter's lock given back meanwhile.
 //
 // All memory comes from NumPy; nothing here allocates, converts or copies an array. The functions
-// have the names, arguments and results of laconic/coding/reference.py.
+// have the names, arguments and results of laconic/coding/reference.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
@@ -176,7 +176,7 @@ void bind_for(nb::module_& module) {
 }  // namespace
 
 NB_MODULE(_native, module) {
-  module.doc() = "The inner loops of laconic.coding; laconic/coding/reference.py describes each.";
+  module.doc() = "The inner loops of laconic.coding; laconic/coding/reference describes each.";
   module.def("use_portable", &coding::use_portable, "wish"_a);
   bind_for<std::uint8_t>(module);
   bind_for<std::uint16_t>(module);

@@ -1,4 +1,4 @@
-"""The inner loops in C++ (native/bind.cc); laconic/coding/reference.py describes each."""
+"""The inner loops in C++ (native/bind.cc); laconic/coding/reference describes each."""
 
 from typing import Any
 
