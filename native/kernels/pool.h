@@ -1,0 +1,42 @@
+// A small pool of threads that wait for work between the layers of a network.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+namespace laconic::kernels {
+
+class Pool {
+ public:
+  // `threads` counts the caller: 1 makes no thread at all.
+  explicit Pool(int threads);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  int threads() const { return threads_; }
+
+  // Calls body(begin, end, worker) so that the ranges cover 0 to before `count` once: worker is
+  // below threads(), each worker's range is one run of indices. Returns when all are done. When the
+  // pool is busy with another caller's work, the caller does everything itself as worker 0. What
+  // a body computes for an index must not depend on the range that it came in.
+  template <typename Body>
+  void split(std::int64_t count, const Body& body) {
+    run(
+        count,
+        [](const void* body_, std::int64_t begin, std::int64_t end, int worker) {
+          (*static_cast<const Body*>(body_))(begin, end, worker);
+        },
+        &body);
+  }
+
+ private:
+  using Call = void (*)(const void* body, std::int64_t begin, std::int64_t end, int worker);
+  void run(std::int64_t count, Call call, const void* body);
+
+  struct Shared;
+  int threads_;
+  std::unique_ptr<Shared> shared_;
+};
+
+}  // namespace laconic::kernels

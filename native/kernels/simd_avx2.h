@@ -1,0 +1,47 @@
+// The vocabulary of the kernels in AVX2 and FMA; see simd_avx512.h.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace laconic::kernels::avx2 {
+
+constexpr int LANES = 8;
+constexpr int REGISTERS = 16;
+using Floats = __m256;
+
+static inline Floats zero() { return _mm256_setzero_ps(); }
+static inline Floats all(float value) { return _mm256_set1_ps(value); }
+static inline Floats load(const float* from) { return _mm256_loadu_ps(from); }
+static inline void store(float* to, Floats value) { _mm256_storeu_ps(to, value); }
+
+static inline __m256i first(int count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+static inline Floats load_some(const float* from, int count) {
+  return _mm256_maskload_ps(from, first(count));
+}
+static inline void store_some(float* to, Floats value, int count) {
+  _mm256_maskstore_ps(to, first(count), value);
+}
+
+static inline Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
+static inline Floats sub(Floats a, Floats b) { return _mm256_sub_ps(a, b); }
+static inline Floats mul(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
+static inline Floats div(Floats a, Floats b) { return _mm256_div_ps(a, b); }
+static inline Floats fma(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
+static inline Floats maximum(Floats a, Floats b) { return _mm256_max_ps(a, b); }
+static inline Floats minimum(Floats a, Floats b) { return _mm256_min_ps(a, b); }
+static inline Floats square_root(Floats a) { return _mm256_sqrt_ps(a); }
+static inline float sum(Floats a) {
+  __m128 half = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+}
+static inline Floats gather(const float* from, const std::int32_t* places) {
+  const __m256i at = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(places));
+  return _mm256_i32gather_ps(from, at, 4);
+}
+
+}  // namespace laconic::kernels::avx2

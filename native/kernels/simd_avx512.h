@@ -1,0 +1,46 @@
+// The vocabulary of the kernels in AVX-512 (F, BW, DQ, VL). The same words stand in simd_avx2.h and
+// simd_portable.h; a .inc file of kernels is written in them and compiled once for each.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace laconic::kernels::avx512 {
+
+constexpr int LANES = 16;      // floats in a vector
+constexpr int REGISTERS = 32;  // vectors that fit in registers
+using Floats = __m512;
+
+static inline Floats zero() { return _mm512_setzero_ps(); }
+static inline Floats all(float value) { return _mm512_set1_ps(value); }
+static inline Floats load(const float* from) { return _mm512_loadu_ps(from); }
+static inline void store(float* to, Floats value) { _mm512_storeu_ps(to, value); }
+
+// The first `count` lanes, 0 <= count <= LANES; nothing beyond them is read or written.
+static inline __mmask16 first(int count) { return static_cast<__mmask16>((1u << count) - 1u); }
+static inline Floats load_some(const float* from, int count) {
+  return _mm512_maskz_loadu_ps(first(count), from);
+}
+static inline void store_some(float* to, Floats value, int count) {
+  _mm512_mask_storeu_ps(to, first(count), value);
+}
+
+static inline Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
+static inline Floats sub(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
+static inline Floats mul(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
+static inline Floats div(Floats a, Floats b) { return _mm512_div_ps(a, b); }
+// a * b + c, rounded once (twice in the portable form).
+static inline Floats fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+// The second argument where either is NaN: maximum(bound, x) keeps a NaN of x.
+static inline Floats maximum(Floats a, Floats b) { return _mm512_max_ps(a, b); }
+static inline Floats minimum(Floats a, Floats b) { return _mm512_min_ps(a, b); }
+static inline Floats square_root(Floats a) { return _mm512_sqrt_ps(a); }
+// The sum of the lanes, in a fixed order.
+static inline float sum(Floats a) { return _mm512_reduce_add_ps(a); }
+// from[places[i]] for LANES places.
+static inline Floats gather(const float* from, const std::int32_t* places) {
+  return _mm512_i32gather_ps(_mm512_loadu_si512(places), from, 4);
+}
+
+}  // namespace laconic::kernels::avx512

@@ -1,0 +1,68 @@
+// The vocabulary of the kernels in plain C++, for every processor; see simd_avx512.h.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+namespace laconic::kernels::portable {
+
+constexpr int LANES = 4;
+constexpr int REGISTERS = 16;
+struct Floats {
+  float lane[LANES];
+};
+
+template <typename Function>
+static inline Floats each(Function function) {
+  Floats out;
+  for (int i = 0; i < LANES; ++i) out.lane[i] = function(i);
+  return out;
+}
+
+static inline Floats all(float value) {
+  return each([&](int) { return value; });
+}
+static inline Floats zero() { return all(0.0f); }
+static inline Floats load(const float* from) {
+  return each([&](int i) { return from[i]; });
+}
+static inline void store(float* to, Floats value) {
+  for (int i = 0; i < LANES; ++i) to[i] = value.lane[i];
+}
+static inline Floats load_some(const float* from, int count) {
+  return each([&](int i) { return i < count ? from[i] : 0.0f; });
+}
+static inline void store_some(float* to, Floats value, int count) {
+  for (int i = 0; i < count; ++i) to[i] = value.lane[i];
+}
+
+static inline Floats add(Floats a, Floats b) {
+  return each([&](int i) { return a.lane[i] + b.lane[i]; });
+}
+static inline Floats sub(Floats a, Floats b) {
+  return each([&](int i) { return a.lane[i] - b.lane[i]; });
+}
+static inline Floats mul(Floats a, Floats b) {
+  return each([&](int i) { return a.lane[i] * b.lane[i]; });
+}
+static inline Floats div(Floats a, Floats b) {
+  return each([&](int i) { return a.lane[i] / b.lane[i]; });
+}
+static inline Floats fma(Floats a, Floats b, Floats c) {
+  return each([&](int i) { return a.lane[i] * b.lane[i] + c.lane[i]; });
+}
+static inline Floats maximum(Floats a, Floats b) {
+  return each([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+static inline Floats minimum(Floats a, Floats b) {
+  return each([&](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+static inline Floats square_root(Floats a) {
+  return each([&](int i) { return std::sqrt(a.lane[i]); });
+}
+static inline float sum(Floats a) { return (a.lane[0] + a.lane[2]) + (a.lane[1] + a.lane[3]); }
+static inline Floats gather(const float* from, const std::int32_t* places) {
+  return each([&](int i) { return from[places[i]]; });
+}
+
+}  // namespace laconic::kernels::portable

@@ -1,0 +1,38 @@
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "check.h"
+#include "kernels/pool.h"
+
+using laconic::kernels::Pool;
+
+TEST("every index is visited once, whatever the number of threads") {
+  for (int threads : {1, 2, 3, 8}) {
+    Pool pool(threads);
+    for (int count : {0, 1, 2, 7, 1000}) {
+      std::vector<std::atomic<int>> visits(static_cast<std::size_t>(count));
+      pool.split(count, [&](std::int64_t begin, std::int64_t end, int worker) {
+        CHECK(worker >= 0 && worker < threads);
+        for (std::int64_t i = begin; i < end; ++i) visits[static_cast<std::size_t>(i)]++;
+      });
+      for (const auto& visit : visits) CHECK(visit == 1);
+    }
+  }
+}
+
+TEST("several callers share a pool, and sleeping workers wake") {
+  Pool pool(2);
+  std::atomic<std::int64_t> total{0};
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&] {
+      for (int round = 0; round < 200; ++round) {
+        if (round % 50 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        pool.split(100, [&](std::int64_t begin, std::int64_t end, int) { total += end - begin; });
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  CHECK(total == 4 * 200 * 100);
+}
