@@ -1,0 +1,189 @@
+// The contract of an operator: made once from its node, planned once for each set of input shapes,
+// then run. To add one: a class and a line in the table of its file (operators/*.cc).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/graph.h"
+#include "engine/tensor.h"
+#include "kernels/pool.h"
+
+namespace laconic::engine {
+
+using kernels::Pool;
+
+// Thrown by Planning::value: an input's values decide over the shape of an output, and they are
+// not known before the run. The node is then planned again in every run.
+struct NeedsValues {};
+
+// What an operator wants to keep for one set of input shapes.
+class Prepared {
+ public:
+  virtual ~Prepared() = default;
+};
+
+// The view of Operator::plan: shapes in, shapes out.
+class Planning {
+ public:
+  Planning(const Node& node, std::vector<const Tensor*> inputs, int threads)
+      : node_(node), inputs_(std::move(inputs)), threads_(threads), outputs_(node.outputs.size()) {}
+
+  int inputs() const { return static_cast<int>(inputs_.size()); }
+  bool has(int input) const {
+    return input < inputs() && inputs_[static_cast<std::size_t>(input)] != nullptr;
+  }
+  // Type and shape (data may be null). Mismatch when the input is absent.
+  const Tensor& input(int index) const;
+  // The same with its data; throws NeedsValues while they are unknown.
+  const Tensor& value(int index) const;
+  // The items of a small input of integers (int64 or int32) or floats; throws NeedsValues.
+  std::vector<std::int64_t> integers(int index) const;
+  std::vector<double> reals(int index) const;
+
+  int outputs() const { return static_cast<int>(outputs_.size()); }
+  // False for an output that nobody reads and that has no name.
+  bool wants(int output) const {
+    return output < outputs() && node_.outputs[static_cast<std::size_t>(output)] != NONE;
+  }
+  // Every wanted output is declared by exactly one of these.
+  void output(int index, DType type, const Shape& shape);
+  // The output is the input's memory under another shape: `run` need not touch it.
+  void alias(int output, int input, const Shape& shape);
+  // The output is known already: memory to fill now.
+  template <typename T>
+  T* known(int index, const Shape& shape) {
+    return static_cast<T*>(known_memory(index, DTypeOf<T>::value, shape));
+  }
+  // After `output`: it may lie in the same memory as this input (item i of one is written only
+  // after item i of the other was read for the last time). Kept when types and sizes allow it.
+  void may_overwrite(int output, int input);
+  // `run` gets this many bytes at an address divisible by 64.
+  void scratch(std::size_t bytes) { scratch_ = bytes; }
+  int threads() const { return threads_; }
+
+  struct Output {
+    bool declared = false;
+    Tensor tensor;          // data only where it is known
+    int alias = NONE;       // an input
+    int overwrites = NONE;  // an input
+    std::shared_ptr<const void> owner;
+  };
+  const std::vector<Output>& results() const { return outputs_; }
+  std::size_t scratch_bytes() const { return scratch_; }
+
+ private:
+  void* known_memory(int index, DType type, const Shape& shape);
+  Output& declare(int index);
+
+  const Node& node_;
+  std::vector<const Tensor*> inputs_;
+  int threads_;
+  std::vector<Output> outputs_;
+  std::size_t scratch_ = 0;
+};
+
+// The view of Operator::run: memory everywhere. Inputs are not written.
+class Running {
+ public:
+  Running(const Tensor* const* inputs, int input_count, const Tensor* const* outputs,
+          int output_count, const Prepared* prepared, std::byte* scratch, Pool& pool)
+      : pool(pool),
+        scratch(scratch),
+        prepared(prepared),
+        inputs_(inputs),
+        outputs_(outputs),
+        input_count_(input_count),
+        output_count_(output_count) {}
+
+  bool has(int index) const { return index < input_count_ && inputs_[index] != nullptr; }
+  const Tensor& input(int index) const { return *inputs_[index]; }
+  int inputs() const { return input_count_; }
+  bool wants(int index) const { return index < output_count_ && outputs_[index] != nullptr; }
+  const Tensor& output(int index) const { return *outputs_[index]; }
+  int outputs() const { return output_count_; }
+
+  Pool& pool;
+  std::byte* scratch;
+  const Prepared* prepared;
+
+ private:
+  const Tensor* const* inputs_;
+  const Tensor* const* outputs_;
+  int input_count_;
+  int output_count_;
+};
+
+class Operator {
+ public:
+  virtual ~Operator() = default;
+  // Declares the outputs for these inputs; Mismatch when they do not fit. May return null.
+  virtual std::unique_ptr<Prepared> plan(Planning& planning) const = 0;
+  // Computes the outputs. Several threads may run one operator.
+  virtual void run(const Running& running) const = 0;
+  // Of weights that the operator has made its own.
+  virtual std::size_t bytes() const { return 0; }
+  // How the weights are kept ("sparse", "dense", ...); empty without weights.
+  virtual std::string form() const { return ""; }
+};
+
+// What a Make function sees of its node.
+class Making {
+ public:
+  using Fetch = std::function<const Tensor*(Value)>;
+
+  Making(const Node& node, std::int64_t opset, bool int8, Fetch constant, Fetch trial)
+      : node(node),
+        opset(opset),
+        int8(int8),
+        constant_(std::move(constant)),
+        trial_(std::move(trial)) {}
+
+  const Node& node;
+  std::int64_t opset;
+  bool int8;  // the user allows inputs of layers to be rounded to 8 bits
+
+  // The input as a constant with its data, or null. An operator that packs a constant into a form
+  // of its own calls `consumed`: then the session need not keep the constant, and `run` may find
+  // the input without data.
+  const Tensor* constant(int input) const {
+    return constant_(node.input(static_cast<std::size_t>(input)));
+  }
+  const Tensor* constant_value(Value value) const { return constant_(value); }
+  void consumed(int input) { consumed_.push_back(node.input(static_cast<std::size_t>(input))); }
+  void consumed_value(Value value) { consumed_.push_back(value); }
+  const std::vector<Value>& consumed_values() const { return consumed_; }
+  // Type and shape of an input as the program declares it, free sizes taken as 1; null if unknown.
+  const Tensor* trial(int input) const {
+    return trial_(node.input(static_cast<std::size_t>(input)));
+  }
+
+ private:
+  Fetch constant_;
+  Fetch trial_;
+  std::vector<Value> consumed_;
+};
+
+using Make = std::unique_ptr<Operator> (*)(Making& making);
+
+struct Entry {
+  const char* name;
+  Make make;
+  // The attributes that the operator understands, and how many inputs at most (-1: any).
+  std::vector<const char*> attributes;
+  int most_inputs;
+};
+
+// A Make function for a class whose constructor takes `Making&`.
+template <typename Class>
+std::unique_ptr<Operator> make(Making& making) {
+  return std::make_unique<Class>(making);
+}
+
+// Every operator by its ONNX name.
+const std::unordered_map<std::string, Entry>& operators();
+
+}  // namespace laconic::engine

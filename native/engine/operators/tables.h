@@ -1,0 +1,25 @@
+// The operators of each family; a new family adds its line here and in registry.cc.
+#pragma once
+
+#include <vector>
+
+#include "engine/operator.h"
+
+namespace laconic::engine {
+
+std::vector<Entry> activation_operators();
+std::vector<Entry> creation_operators();
+std::vector<Entry> control_operators();
+std::vector<Entry> convolution_operators();
+std::vector<Entry> elementwise_operators();
+std::vector<Entry> indexing_operators();
+std::vector<Entry> linear_operators();
+std::vector<Entry> normalisation_operators();
+std::vector<Entry> pooling_operators();
+std::vector<Entry> quantized_operators();
+std::vector<Entry> recurrent_operators();
+std::vector<Entry> reduction_operators();
+std::vector<Entry> resize_operators();
+std::vector<Entry> shape_operators();
+
+}  // namespace laconic::engine
