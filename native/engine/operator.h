@@ -91,30 +91,36 @@ class Running {
  public:
   Running(const Tensor* const* inputs, int input_count, const Tensor* const* outputs,
           int output_count, const Prepared* prepared, std::byte* scratch, Pool& pool)
-      : pool(pool),
-        scratch(scratch),
-        prepared(prepared),
-        inputs_(inputs),
+      : inputs_(inputs),
         outputs_(outputs),
         input_count_(input_count),
-        output_count_(output_count) {}
+        output_count_(output_count),
+        prepared_(prepared),
+        scratch_(scratch),
+        pool_(pool) {}
 
+  int inputs() const { return input_count_; }
   bool has(int index) const { return index < input_count_ && inputs_[index] != nullptr; }
   const Tensor& input(int index) const { return *inputs_[index]; }
-  int inputs() const { return input_count_; }
+  int outputs() const { return output_count_; }
   bool wants(int index) const { return index < output_count_ && outputs_[index] != nullptr; }
   const Tensor& output(int index) const { return *outputs_[index]; }
-  int outputs() const { return output_count_; }
-
-  Pool& pool;
-  std::byte* scratch;
-  const Prepared* prepared;
+  // What `plan` returned.
+  template <typename Class>
+  const Class& prepared() const {
+    return static_cast<const Class&>(*prepared_);
+  }
+  std::byte* scratch() const { return scratch_; }
+  Pool& pool() const { return pool_; }
 
  private:
   const Tensor* const* inputs_;
   const Tensor* const* outputs_;
   int input_count_;
   int output_count_;
+  const Prepared* prepared_;
+  std::byte* scratch_;
+  Pool& pool_;
 };
 
 class Operator {
@@ -136,32 +142,31 @@ class Making {
   using Fetch = std::function<const Tensor*(Value)>;
 
   Making(const Node& node, std::int64_t opset, bool int8, Fetch constant, Fetch trial)
-      : node(node),
-        opset(opset),
-        int8(int8),
+      : node_(node),
+        opset_(opset),
+        int8_(int8),
         constant_(std::move(constant)),
         trial_(std::move(trial)) {}
 
-  const Node& node;
-  std::int64_t opset;
-  bool int8;  // the user allows inputs of layers to be rounded to 8 bits
+  const Node& node() const { return node_; }
+  std::int64_t opset() const { return opset_; }
+  // The user allows the inputs of layers to be rounded to 8 bits.
+  bool int8() const { return int8_; }
 
-  // The input as a constant with its data, or null. An operator that packs a constant into a form
-  // of its own calls `consumed`: then the session need not keep the constant, and `run` may find
-  // the input without data.
-  const Tensor* constant(int input) const {
-    return constant_(node.input(static_cast<std::size_t>(input)));
-  }
-  const Tensor* constant_value(Value value) const { return constant_(value); }
-  void consumed(int input) { consumed_.push_back(node.input(static_cast<std::size_t>(input))); }
-  void consumed_value(Value value) { consumed_.push_back(value); }
-  const std::vector<Value>& consumed_values() const { return consumed_; }
+  // A constant with its data, or null for another value. An operator that packs a constant into a
+  // form of its own calls `consumed`: the session need not keep it, and `run` may find the input
+  // without data.
+  const Tensor* constant(Value value) const { return constant_(value); }
+  const Tensor* constant_input(std::size_t index) const { return constant(node_.input(index)); }
+  void consumed(Value value) { consumed_.push_back(value); }
+  const std::vector<Value>& consumed() const { return consumed_; }
   // Type and shape of an input as the program declares it, free sizes taken as 1; null if unknown.
-  const Tensor* trial(int input) const {
-    return trial_(node.input(static_cast<std::size_t>(input)));
-  }
+  const Tensor* trial_input(std::size_t index) const { return trial_(node_.input(index)); }
 
  private:
+  const Node& node_;
+  std::int64_t opset_;
+  bool int8_;
   Fetch constant_;
   Fetch trial_;
   std::vector<Value> consumed_;
