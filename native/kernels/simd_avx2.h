@@ -3,6 +3,7 @@
 
 #include <immintrin.h>
 
+#include <cmath>
 #include <cstdint>
 
 namespace laconic::kernels::avx2 {
@@ -42,6 +43,36 @@ static inline float sum(Floats a) {
 static inline Floats gather(const float* from, const std::int32_t* places) {
   const __m256i at = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(places));
   return _mm256_i32gather_ps(from, at, 4);
+}
+
+using Ints = __m256i;
+static inline Ints bits(Floats a) { return _mm256_castps_si256(a); }
+static inline Floats from_bits(Ints a) { return _mm256_castsi256_ps(a); }
+static inline Ints all_bits(std::int32_t value) { return _mm256_set1_epi32(value); }
+static inline Ints add(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
+static inline Ints sub(Ints a, Ints b) { return _mm256_sub_epi32(a, b); }
+static inline Ints bit_and(Ints a, Ints b) { return _mm256_and_si256(a, b); }
+static inline Ints bit_or(Ints a, Ints b) { return _mm256_or_si256(a, b); }
+static inline Ints bit_xor(Ints a, Ints b) { return _mm256_xor_si256(a, b); }
+template <int places>
+static inline Ints shift_left(Ints a) {
+  return _mm256_slli_epi32(a, places);
+}
+template <int places>
+static inline Ints shift_right(Ints a) {
+  return _mm256_srai_epi32(a, places);
+}
+
+struct Mask {
+  __m256 lanes;  // the top bit of each lane counts
+};
+static inline Mask less(Floats a, Floats b) { return {_mm256_cmp_ps(a, b, _CMP_LT_OQ)}; }
+static inline Mask equal(Floats a, Floats b) { return {_mm256_cmp_ps(a, b, _CMP_EQ_OQ)}; }
+static inline Mask is_nan(Floats a) { return {_mm256_cmp_ps(a, a, _CMP_UNORD_Q)}; }
+static inline Mask negative(Ints a) { return {from_bits(a)}; }
+static inline bool any(Mask mask) { return _mm256_movemask_ps(mask.lanes) != 0; }
+static inline Floats choose(Mask mask, Floats a, Floats b) {
+  return _mm256_blendv_ps(b, a, mask.lanes);
 }
 
 }  // namespace laconic::kernels::avx2

@@ -2,8 +2,17 @@
 // simd_portable.h; a .inc file of kernels is written in them and compiled once for each.
 #pragma once
 
+// GCC 12 warns of its own "undefined" vectors (gcc.gnu.org/PR105593).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
+#else
+#include <immintrin.h>
+#endif
 
+#include <cmath>
 #include <cstdint>
 
 namespace laconic::kernels::avx512 {
@@ -41,6 +50,38 @@ static inline float sum(Floats a) { return _mm512_reduce_add_ps(a); }
 // from[places[i]] for LANES places.
 static inline Floats gather(const float* from, const std::int32_t* places) {
   return _mm512_i32gather_ps(_mm512_loadu_si512(places), from, 4);
+}
+
+// LANES 32-bit integers, and the same bits as floats.
+using Ints = __m512i;
+static inline Ints bits(Floats a) { return _mm512_castps_si512(a); }
+static inline Floats from_bits(Ints a) { return _mm512_castsi512_ps(a); }
+static inline Ints all_bits(std::int32_t value) { return _mm512_set1_epi32(value); }
+static inline Ints add(Ints a, Ints b) { return _mm512_add_epi32(a, b); }  // modulo 2^32
+static inline Ints sub(Ints a, Ints b) { return _mm512_sub_epi32(a, b); }
+static inline Ints bit_and(Ints a, Ints b) { return _mm512_and_si512(a, b); }
+static inline Ints bit_or(Ints a, Ints b) { return _mm512_or_si512(a, b); }
+static inline Ints bit_xor(Ints a, Ints b) { return _mm512_xor_si512(a, b); }
+template <int places>
+static inline Ints shift_left(Ints a) {
+  return _mm512_slli_epi32(a, places);
+}
+// Copies of the sign come in from the left.
+template <int places>
+static inline Ints shift_right(Ints a) {
+  return _mm512_srai_epi32(a, places);
+}
+
+// A truth for each lane; a comparison with NaN is false.
+using Mask = __mmask16;
+static inline Mask less(Floats a, Floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+static inline Mask equal(Floats a, Floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+static inline Mask is_nan(Floats a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
+static inline Mask negative(Ints a) { return _mm512_movepi32_mask(a); }
+static inline bool any(Mask mask) { return mask != 0; }
+// a where the mask is true, else b.
+static inline Floats choose(Mask mask, Floats a, Floats b) {
+  return _mm512_mask_blend_ps(mask, b, a);
 }
 
 }  // namespace laconic::kernels::avx512

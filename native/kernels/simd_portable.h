@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 
 namespace laconic::kernels::portable {
 
@@ -63,6 +64,87 @@ static inline Floats square_root(Floats a) {
 static inline float sum(Floats a) { return (a.lane[0] + a.lane[2]) + (a.lane[1] + a.lane[3]); }
 static inline Floats gather(const float* from, const std::int32_t* places) {
   return each([&](int i) { return from[places[i]]; });
+}
+
+struct Ints {
+  std::uint32_t lane[LANES];
+};
+
+template <typename Function>
+static inline Ints each_int(Function function) {
+  Ints out;
+  for (int i = 0; i < LANES; ++i) out.lane[i] = static_cast<std::uint32_t>(function(i));
+  return out;
+}
+
+static inline Ints bits(Floats a) {
+  Ints out;
+  std::memcpy(&out, &a, sizeof out);
+  return out;
+}
+static inline Floats from_bits(Ints a) {
+  Floats out;
+  std::memcpy(&out, &a, sizeof out);
+  return out;
+}
+static inline Ints all_bits(std::int32_t value) {
+  return each_int([&](int) { return value; });
+}
+static inline Ints add(Ints a, Ints b) {
+  return each_int([&](int i) { return a.lane[i] + b.lane[i]; });
+}
+static inline Ints sub(Ints a, Ints b) {
+  return each_int([&](int i) { return a.lane[i] - b.lane[i]; });
+}
+static inline Ints bit_and(Ints a, Ints b) {
+  return each_int([&](int i) { return a.lane[i] & b.lane[i]; });
+}
+static inline Ints bit_or(Ints a, Ints b) {
+  return each_int([&](int i) { return a.lane[i] | b.lane[i]; });
+}
+static inline Ints bit_xor(Ints a, Ints b) {
+  return each_int([&](int i) { return a.lane[i] ^ b.lane[i]; });
+}
+template <int places>
+static inline Ints shift_left(Ints a) {
+  return each_int([&](int i) { return a.lane[i] << places; });
+}
+template <int places>
+static inline Ints shift_right(Ints a) {
+  return each_int([&](int i) { return static_cast<std::int32_t>(a.lane[i]) >> places; });
+}
+
+struct Mask {
+  bool lane[LANES];
+};
+
+template <typename Function>
+static inline Mask each_truth(Function function) {
+  Mask out;
+  for (int i = 0; i < LANES; ++i) out.lane[i] = function(i);
+  return out;
+}
+
+static inline Mask less(Floats a, Floats b) {
+  return each_truth([&](int i) { return a.lane[i] < b.lane[i]; });
+}
+static inline Mask equal(Floats a, Floats b) {
+  return each_truth([&](int i) { return a.lane[i] == b.lane[i]; });
+}
+static inline Mask is_nan(Floats a) {
+  return each_truth([&](int i) { return a.lane[i] != a.lane[i]; });
+}
+static inline Mask negative(Ints a) {
+  return each_truth([&](int i) { return (a.lane[i] >> 31) != 0; });
+}
+static inline bool any(Mask mask) {
+  for (bool truth : mask.lane) {
+    if (truth) return true;
+  }
+  return false;
+}
+static inline Floats choose(Mask mask, Floats a, Floats b) {
+  return each([&](int i) { return mask.lane[i] ? a.lane[i] : b.lane[i]; });
 }
 
 }  // namespace laconic::kernels::portable
