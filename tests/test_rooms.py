@@ -76,7 +76,7 @@ def test_a_low_room_names_no_library_but_numpy(room):
 def test_running_a_file_loads_neither_torch_nor_onnx():
     code = (
         "import sys, laconic, laconic.coding, laconic.container, laconic.runtime;"
-        "print(sorted({'torch', 'onnx', 'scipy', 'rich'} & set(sys.modules)))"
+        "print(sorted({'torch', 'onnx', 'onnxruntime', 'scipy', 'rich'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -67,6 +67,21 @@ def test_run_computes_what_the_runtime_computes(laconic, files, tmp_path, batch)
     np.testing.assert_allclose(np.load(tmp_path / "o.npy"), expected, rtol=1e-6)
 
 
+def test_run_asks_the_engine_of_that_name(laconic, files, tmp_path):
+    ended = laconic("run", files / "tiny.lac", files / "rows.npy", tmp_path / "o.npy",
+                    "--engine", "onnxruntime", "--threads", "1")  # fmt: skip
+    assert ended.code == 0
+    expected = runtime.load(files / "tiny.lac", engine="numpy").run(np.load(files / "rows.npy"))[0]
+    np.testing.assert_allclose(np.load(tmp_path / "o.npy"), expected, rtol=1e-5)
+
+
+def test_run_refuses_an_engine_that_there_is_not(laconic, files, tmp_path):
+    ended = laconic("run", files / "tiny.lac", files / "rows.npy", tmp_path / "o.npy",
+                    "--engine", "abacus")  # fmt: skip
+    assert (ended.code, ended.out) == (2, "")
+    assert "no engine is named 'abacus'; there are: " in ended.err
+
+
 def test_run_takes_inputs_and_gives_outputs_by_name(laconic, files, tmp_path):
     left, right = np.float32([[1, 2], [3, 4], [5, 6]]), np.float32([[1, 1], [2, 2], [3, 3]])
     np.savez(tmp_path / "i.npz", right=right, left=left)

@@ -10,7 +10,16 @@ import numpy as np
 import typer
 
 from laconic.cli import show
-from laconic.cli.options import Coding, Json, MaxBytes, Source, Target, in_a_folder
+from laconic.cli.options import (
+    Coding,
+    Engine,
+    Json,
+    MaxBytes,
+    Source,
+    Target,
+    Threads,
+    in_a_folder,
+)
 from laconic.container import MAX_BYTES
 from laconic.errors import DataError, MismatchError, UsageError
 
@@ -123,6 +132,8 @@ def run(
         ),
     ],
     batch: Annotated[int, typer.Option(help="Examples computed at once.", min=1)] = 256,
+    engine: Engine = "numpy",
+    threads: Threads = None,
     max_bytes: MaxBytes = MAX_BYTES,
     json: Json = False,
 ) -> None:
@@ -133,7 +144,7 @@ def run(
     from laconic.container.atomic import write_bytes
 
     _check_suffix(output, ".npy", ".npz")
-    session = runtime.load(source, max_bytes=max_bytes)
+    session = runtime.load(source, engine=engine, threads=threads, max_bytes=max_bytes)
     if output.suffix != ".npz" and len(session.outputs) != 1:
         names = ", ".join(session.output_names)
         raise UsageError(f"{len(session.outputs)} outputs ({names}) need an .npz, not {output}")

@@ -26,6 +26,13 @@ Coding = Annotated[
     str,
     typer.Option(help="smallest; or balanced or fastest: more bytes that decode faster."),
 ]
+Engine = Annotated[
+    str,
+    typer.Option(help="Who computes: numpy, the reference; or onnxruntime, from inflated weights."),
+]
+Threads = Annotated[
+    int | None, typer.Option(help="At most so many compute one call.", min=1, show_default="all")
+]
 MaxBytes = Annotated[
     int,
     typer.Option("--max-bytes", help="Refuse a file that would unpack to more bytes.", min=0),

@@ -9,8 +9,9 @@ import numpy as np
 
 from laconic.container.program import Node, Program
 from laconic.errors import UsageError
+from laconic.runtime.engines import numpy_dtype
 from laconic.runtime.operators.arrays import Array
-from laconic.runtime.session import Session, numpy_dtype
+from laconic.runtime.session import Session
 
 
 def count_macs(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -14,8 +13,9 @@ from laconic.container.dtypes import DTYPES
 from laconic.container.file import MAX_BYTES, LacFile
 from laconic.container.probe import Probe, make_input
 from laconic.container.program import Program, Value
-from laconic.errors import MismatchError, UnsupportedError, UsageError
-from laconic.runtime.executor import Executor, NumpyExecutor, describe
+from laconic.errors import MismatchError, UsageError
+from laconic.runtime.engines import engine_named, numpy_dtype
+from laconic.runtime.executor import Executor, describe
 from laconic.runtime.operators.arrays import Array
 
 
@@ -112,20 +112,30 @@ class Session:
         return ", ".join(_signature(value) for value in self.inputs) or "no inputs"
 
 
-def load(source: str | os.PathLike[str] | bytes, *, max_bytes: int = MAX_BYTES) -> Session:
+def load(
+    source: str | os.PathLike[str] | bytes,
+    *,
+    engine: str = "numpy",
+    threads: int | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> Session:
     """A `.lac` file as a network that runs, without torch: ``load("x.lac")(image=array)``.
 
     Every tensor that the program reads is decoded here, once; tied ones share one array.
 
     Args:
         source: a path, or the bytes of a file.
+        engine: a name of `ENGINES`.
+        threads: at most so many compute one call; the engine's own choice by default.
         max_bytes: refuse a file whose tensors would unpack to more bytes than this.
 
     Raises:
+        UsageError: no engine has that name, or it is not installed.
         FormatError: the file is damaged, with the offset.
         MismatchError: the file holds weights only.
         UnsupportedError: operators or dtypes without an implementation; all are named.
     """
+    make = engine_named(engine)
     with LacFile(source, max_bytes=max_bytes) as file:
         file.check_parts()
         names = list(file.entries)
@@ -142,36 +152,8 @@ def load(source: str | os.PathLike[str] | bytes, *, max_bytes: int = MAX_BYTES) 
         probe = None
         if tested is not None:
             probe = probe_section.decode(tested, file.sections["probe"][0])
-        executor = NumpyExecutor(program, _decoded(file, program))
+        executor = make(file, program, threads)
     return Session(program, executor, probe)
-
-
-def _decoded(file: LacFile, program: Program) -> dict[str, Array]:
-    """The arrays that the program reads; a tied tensor is the array of its first name."""
-    by_origin: dict[str, Array] = {}
-    tensors = {}
-    for name in program.free_names():
-        numpy_dtype(file.entry(name).dtype, f"the tensor {name}")
-        origin = file.same_as(name) or name
-        if origin not in by_origin:
-            by_origin[origin] = file.array(origin)
-        tensors[name] = by_origin[origin]
-    return tensors
-
-
-def numpy_dtype(dtype: str, what: str) -> np.dtype[Any]:
-    """NumPy's dtype for a name of the file format.
-
-    Raises:
-        UnsupportedError: NumPy has none (bfloat16, float8); `what` says whose dtype it is.
-    """
-    found = DTYPES[dtype].numpy
-    if found is None:
-        raise UnsupportedError(
-            f"{what} is {dtype}, in which NumPy cannot compute; convert the model to float32 "
-            "before packing"
-        )
-    return np.dtype(found)
 
 
 def _signature(value: Value) -> str:

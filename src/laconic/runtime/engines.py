@@ -1,0 +1,85 @@
+"""What can run a program, by name: each engine takes what it needs of the file when it is asked.
+
+An engine loads when it is first used: `onnxruntime` stands in `pack`, beside the export that it
+needs, and only its name is here (docs/decisions/0009-engines-by-name.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from laconic.container.dtypes import DTYPES
+from laconic.container.file import LacFile
+from laconic.container.program import Program
+from laconic.errors import UnsupportedError, UsageError
+from laconic.runtime.executor import Executor, NumpyExecutor
+from laconic.runtime.operators.arrays import Array
+
+Engine: TypeAlias = "Callable[[LacFile, Program, int | None], Executor]"
+"""Given the file, its program and a number of threads (None: the engine's own choice)."""
+
+
+def engine_named(name: str) -> Engine:
+    """The engine of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in ENGINES:
+        raise UsageError(f"no engine is named {name!r}; there are: {', '.join(ENGINES)}")
+    return ENGINES[name]
+
+
+def _numpy(file: LacFile, program: Program, threads: int | None) -> Executor:
+    if threads is not None:
+        raise UsageError(
+            "the engine numpy has no threads of its own; those of its matrix products are "
+            "OMP_NUM_THREADS in the environment"
+        )
+    return NumpyExecutor(program, decoded(file, program))
+
+
+def _onnxruntime(file: LacFile, program: Program, threads: int | None) -> Executor:
+    try:
+        home = import_module("laconic.pack.onnxruntime_executor")
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f'the engine onnxruntime needs {error.name}: pip install "laconic[onnx,bench]"'
+        ) from error
+    executor: Executor = home.OnnxRuntimeExecutor(program, decoded(file, program), threads=threads)
+    return executor
+
+
+ENGINES: dict[str, Engine] = {"numpy": _numpy, "onnxruntime": _onnxruntime}
+
+
+def decoded(file: LacFile, program: Program) -> dict[str, Array]:
+    """The arrays that the program reads; a tied tensor is the array of its first name."""
+    by_origin: dict[str, Array] = {}
+    tensors = {}
+    for name in program.free_names():
+        numpy_dtype(file.entry(name).dtype, f"the tensor {name}")
+        origin = file.same_as(name) or name
+        if origin not in by_origin:
+            by_origin[origin] = file.array(origin)
+        tensors[name] = by_origin[origin]
+    return tensors
+
+
+def numpy_dtype(dtype: str, what: str) -> np.dtype[Any]:
+    """NumPy's dtype for a name of the file format.
+
+    Raises:
+        UnsupportedError: NumPy has none (bfloat16, float8); `what` says whose dtype it is.
+    """
+    found = DTYPES[dtype].numpy
+    if found is None:
+        raise UnsupportedError(
+            f"{what} is {dtype}, in which NumPy cannot compute; convert the model to float32 "
+            "before packing"
+        )
+    return np.dtype(found)
