@@ -1,5 +1,5 @@
-// Transcendental functions in the words of simd_*.h, for every set of instructions. Included by .inc
-// files, inside the namespace of their set, after simd_SET.h.
+// Transcendental functions in the words of simd_*.h, for every set of instructions. Included by
+// .inc files, inside the namespace of their set, after simd_SET.h.
 //
 // Bounds below are against the exact value, over all floats: relative, and 1e-44 where the result
 // is denormal. All are right at zeros of both signs, infinities and NaN (which stays one). The

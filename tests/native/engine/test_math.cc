@@ -33,7 +33,15 @@ const Case CASES[] = {
 
 // Floats of every exponent and both signs, some thousand an exponent near 1, and the special ones.
 std::vector<float> places() {
-  std::vector<float> out = {0.0f, -0.0f, 1.0f, -1.0f, 88.72f, 88.73f, -87.5f, -103.9f, -104.1f,
+  std::vector<float> out = {0.0f,
+                            -0.0f,
+                            1.0f,
+                            -1.0f,
+                            88.72f,
+                            88.73f,
+                            -87.5f,
+                            -103.9f,
+                            -104.1f,
                             std::numeric_limits<float>::infinity(),
                             -std::numeric_limits<float>::infinity(),
                             std::numeric_limits<float>::quiet_NaN(),
@@ -93,7 +101,8 @@ TEST("transcendental functions keep their bounds in AVX-512") { check_all(Instru
 TEST("a value of a transcendental function does not depend on its place in the array") {
   check::Random random(1);
   const std::vector<float> x = random.floats(100);
-  for (const Instructions set : {Instructions::portable, Instructions::avx2, Instructions::avx512}) {
+  for (const Instructions set :
+       {Instructions::portable, Instructions::avx2, Instructions::avx512}) {
     laconic::kernels::use_at_most(set);
     const Transcendental& table = laconic::kernels::transcendental();
     for (const Case& one : CASES) {
