@@ -63,6 +63,21 @@ static inline Ints shift_right(Ints a) {
   return _mm256_srai_epi32(a, places);
 }
 
+static inline Ints load_ints(const void* from) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(from));
+}
+static inline void store_ints(void* to, Ints value) {
+  _mm256_storeu_si256(static_cast<__m256i*>(to), value);
+}
+template <int places>
+static inline Ints shift_right_zeros(Ints a) {
+  return _mm256_srli_epi32(a, places);
+}
+static inline Floats to_floats(Ints a) { return _mm256_cvtepi32_ps(a); }
+static inline Floats permute(Floats table, Ints index) {
+  return _mm256_permutevar8x32_ps(table, index);
+}
+
 struct Mask {
   __m256 lanes;  // the top bit of each lane counts
 };

@@ -72,6 +72,21 @@ static inline Ints shift_right(Ints a) {
   return _mm512_srai_epi32(a, places);
 }
 
+// LANES integers of 32 bits in memory, at any address.
+static inline Ints load_ints(const void* from) { return _mm512_loadu_si512(from); }
+static inline void store_ints(void* to, Ints value) { _mm512_storeu_si512(to, value); }
+// Zeros come in from the left.
+template <int places>
+static inline Ints shift_right_zeros(Ints a) {
+  return _mm512_srli_epi32(a, places);
+}
+// Signed integers to the nearest floats.
+static inline Floats to_floats(Ints a) { return _mm512_cvtepi32_ps(a); }
+// Lane i is lane index[i] modulo LANES of the table.
+static inline Floats permute(Floats table, Ints index) {
+  return _mm512_permutexvar_ps(index, table);
+}
+
 // A truth for each lane; a comparison with NaN is false.
 using Mask = __mmask16;
 static inline Mask less(Floats a, Floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }

@@ -114,6 +114,23 @@ static inline Ints shift_right(Ints a) {
   return each_int([&](int i) { return static_cast<std::int32_t>(a.lane[i]) >> places; });
 }
 
+static inline Ints load_ints(const void* from) {
+  Ints out;
+  std::memcpy(&out, from, sizeof out);
+  return out;
+}
+static inline void store_ints(void* to, Ints value) { std::memcpy(to, &value, sizeof value); }
+template <int places>
+static inline Ints shift_right_zeros(Ints a) {
+  return each_int([&](int i) { return a.lane[i] >> places; });
+}
+static inline Floats to_floats(Ints a) {
+  return each([&](int i) { return static_cast<float>(static_cast<std::int32_t>(a.lane[i])); });
+}
+static inline Floats permute(Floats table, Ints index) {
+  return each([&](int i) { return table.lane[index.lane[i] % LANES]; });
+}
+
 struct Mask {
   bool lane[LANES];
 };
