@@ -7,7 +7,9 @@ const std::unordered_map<std::string, Entry>& operators() {
     std::unordered_map<std::string, Entry> table;
     for (const auto& family : {
              convolution_operators(),
+             joining_operators(),
              linear_operators(),
+             shape_operators(),
          }) {
       for (const Entry& entry : family) table.emplace(entry.name, entry);
     }

@@ -13,6 +13,7 @@ std::vector<Entry> control_operators();
 std::vector<Entry> convolution_operators();
 std::vector<Entry> elementwise_operators();
 std::vector<Entry> indexing_operators();
+std::vector<Entry> joining_operators();
 std::vector<Entry> linear_operators();
 std::vector<Entry> normalisation_operators();
 std::vector<Entry> pooling_operators();
