@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from laconic import runtime
 from laconic.coding import PRESETS
@@ -65,6 +67,41 @@ def test_run_computes_what_the_runtime_computes(laconic, files, tmp_path, batch)
     assert (ended.code, ended.out) == (0, f"{tmp_path / 'o.npy'}: output [5, 3]\n")
     expected = runtime.load(files / "tiny.lac").run(np.load(files / "rows.npy"))[0]
     np.testing.assert_allclose(np.load(tmp_path / "o.npy"), expected, rtol=1e-6)
+
+
+def onnx_file(folder, operator="Relu", domain=""):
+    """A model of one operator, which any domain may have."""
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in "ab"]
+    node = helper.make_node(operator, ["a"], ["b"], domain=domain)
+    graph = helper.make_graph([node], "g", values[:1], values[1:])
+    opsets = [helper.make_opsetid(name, 20) for name in {"", domain}]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), folder / "x.onnx")
+    return folder / "x.onnx"
+
+
+def test_an_onnx_file_is_packed_with_what_it_computes(laconic, tmp_path):
+    source, target = onnx_file(tmp_path), tmp_path / "x.lac"
+    assert laconic("pack", source, target, "--runtime-check").code == 0
+    assert runtime.load(target)(a=np.float32([-1, 2]))["b"].tolist() == [0, 2]
+    assert laconic("pack", source, target, "--weights-only").code == 0
+    assert laconic("run", target, source, tmp_path / "o.npy").code == 1
+
+
+def test_pack_says_what_keeps_a_network_out_of_the_file(laconic, tmp_path):
+    source, target = onnx_file(tmp_path, "Gelu", "com.microsoft"), tmp_path / "x.lac"
+    ended = laconic("pack", source, target)
+    assert (ended.code, target.exists()) == (1, False)
+    assert "com.microsoft::Gelu" in ended.err
+    assert "--weights-only packs the weights without what the model computes" in ended.err
+    assert laconic("pack", source, target, "--weights-only").code == 0
+
+
+def test_pack_names_the_operators_that_the_runtime_lacks(laconic, tmp_path):
+    source, target = onnx_file(tmp_path, "Multinomial"), tmp_path / "x.lac"
+    ended = laconic("pack", source, target, "--runtime-check")
+    assert (ended.code, target.exists()) == (1, False)
+    assert "Multinomial" in ended.err
+    assert laconic("pack", source, target).code == 0
 
 
 def test_run_asks_the_engine_of_that_name(laconic, files, tmp_path):

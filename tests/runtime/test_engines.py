@@ -43,7 +43,7 @@ def test_an_engine_takes_its_number_of_threads(engine, lenet_file, images):
 
 
 def test_numpy_has_no_threads_of_its_own(lenet_file):
-    with pytest.raises(UsageError, match=r"engine numpy has no threads of its own.*OMP_NUM_THREADS"):
+    with pytest.raises(UsageError, match=r"numpy has no threads of its own.*OMP_NUM_THREADS"):
         runtime.load(lenet_file, engine="numpy", threads=2)
 
 

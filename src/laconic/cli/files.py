@@ -21,17 +21,43 @@ from laconic.cli.options import (
     in_a_folder,
 )
 from laconic.container import MAX_BYTES
-from laconic.errors import DataError, MismatchError, UsageError
+from laconic.errors import DataError, MismatchError, UnsupportedError, UsageError
 
 if TYPE_CHECKING:
     from laconic.runtime import Session
 
 
-def pack(source: Source, target: Target, coding: Coding = "smallest", json: Json = False) -> None:
-    """Pack a .safetensors, .npz or .onnx file losslessly into a .lac file."""
+def pack(
+    source: Source,
+    target: Target,
+    coding: Coding = "smallest",
+    weights_only: Annotated[
+        bool,
+        typer.Option("--weights-only", help="Of an .onnx file, leave out what it computes."),
+    ] = False,
+    runtime_check: Annotated[
+        bool,
+        typer.Option(
+            "--runtime-check", help="Fail, naming them, where the runtime lacks operators."
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Pack a .safetensors, .npz or .onnx file losslessly into a .lac file.
+
+    What an .onnx file computes goes along, so that the .lac file runs.
+    """
     from laconic.pack.foreign import pack_file
 
-    size = pack_file(source, target, coding=coding)
+    program = source.suffix.lower() == ".onnx" and not weights_only
+    try:
+        size = pack_file(
+            source, target, coding=coding, program=program, runtime_check=runtime_check
+        )
+    except UnsupportedError as error:
+        if program and not runtime_check:
+            error.add_note("--weights-only packs the weights without what the model computes")
+        raise
     _sizes(source, target, source.stat().st_size, size, json)
 
 

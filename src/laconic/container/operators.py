@@ -13,6 +13,8 @@ Attribute: TypeAlias = (
 )
 GENERATED = "%"
 """Names of values inside a program that was read: %7 is the seventh value."""
+UNKNOWN_SIZE = "?"
+"""A size that may vary and has no name: two of them need not be equal."""
 EDGES = {2**62 - 1: 2**63 - 1, -(2**62): -(2**63)}
 """Stored integer → meaning: ONNX writes "to the end" as the largest or smallest int64."""
 

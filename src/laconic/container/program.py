@@ -11,12 +11,29 @@ from numpy.typing import NDArray
 from laconic.coding.reader import Reader, signed, varint
 from laconic.container.deflate import deflate, inflate, inside_inflated
 from laconic.container.dtypes import DTYPES, dtype_of
-from laconic.container.operators import EDGES, GENERATED, Attribute, Node, Program, Value
+from laconic.container.operators import (
+    EDGES,
+    GENERATED,
+    UNKNOWN_SIZE,
+    Attribute,
+    Node,
+    Program,
+    Value,
+)
 from laconic.container.program_reader import read_program
 from laconic.container.vocabulary import ATTRIBUTES, OPERATORS
 from laconic.errors import FormatError, UsageError
 
-__all__ = ["GENERATED", "Attribute", "Node", "Program", "Value", "decode", "encode"]
+__all__ = [
+    "GENERATED",
+    "UNKNOWN_SIZE",
+    "Attribute",
+    "Node",
+    "Program",
+    "Value",
+    "decode",
+    "encode",
+]
 
 MAX_PROGRAM_BYTES = 2**24
 

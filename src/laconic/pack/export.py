@@ -23,8 +23,8 @@ from laconic.container import program as program_section
 from laconic.container.atomic import write_bytes
 from laconic.container.dtypes import Bits
 from laconic.container.file import MAX_BYTES
+from laconic.container.program import UNKNOWN_SIZE
 from laconic.errors import FormatError, MismatchError, UnsupportedError
-from laconic.pack.onnx_graph import UNKNOWN_SIZE
 from laconic.pack.onnx_types import ONNX_DTYPES
 
 MAX_MODEL_BYTES = 2**31 - 1

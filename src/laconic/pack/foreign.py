@@ -1,13 +1,19 @@
-"""`.safetensors`, `.npz` and `.onnx` files → `.lac`, lossless: NumPy is all it needs."""
+"""`.safetensors`, `.npz` and `.onnx` files → `.lac`, lossless: NumPy is all it needs, but for
+what an `.onnx` file computes.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Container
+from dataclasses import replace
 from pathlib import Path
 
+from laconic import runtime
 from laconic.coding import presets
 from laconic.container import LacFile
 from laconic.container import foreign as foreign_section
+from laconic.container import program as program_section
 from laconic.container.atomic import replacing
 from laconic.container.dtypes import DTYPES, Bits
 from laconic.container.foreign import KINDS, Cut, Foreign, bits_in
@@ -30,6 +36,8 @@ def pack_file(
     target: str | os.PathLike[str],
     *,
     coding: str = "smallest",
+    program: bool = False,
+    runtime_check: bool = False,
 ) -> int:
     """Pack a file of tensors losslessly; returns the bytes written.
 
@@ -42,12 +50,16 @@ def pack_file(
         source: ends in ``.safetensors``, ``.npz`` or ``.onnx``.
         target: ends in ``.lac``; appears whole or not at all.
         coding: ``"smallest"``, or a preset that decodes faster (`laconic.coding.chosen`).
+        program: store what an `.onnx` file computes as well, so that the file runs (needs onnx).
+        runtime_check: load the program in `laconic.runtime` before the target appears.
 
     Raises:
-        UsageError: a suffix that is none of these, or no such preset.
+        UsageError: a suffix that is none of these, no such preset, or a program of a file that is
+            no network.
         DataError: the source does not exist.
         FormatError: the source is not what its suffix says, with the offset in it.
-        UnsupportedError: an `.npz` with Python objects, an `.onnx` with external data.
+        UnsupportedError: an `.npz` with Python objects, an `.onnx` with external data or with a
+            program that no file holds; by `runtime_check`, operators that the runtime lacks.
 
     Examples:
         >>> import tempfile
@@ -64,6 +76,10 @@ def pack_file(
         )
     if Path(target).suffix.lower() != ".lac":
         raise UsageError(f"{target}: a packed file ends in .lac")
+    if program and suffix != ".onnx":
+        raise UsageError(f"{source}: only an .onnx file says what a network computes")
+    if runtime_check and not program:
+        raise UsageError(f"{source}: without its program there is nothing to check in the runtime")
     presets.slowest(coding)
     try:
         file = Path(source).open("rb")  # noqa: SIM115 closed below
@@ -71,28 +87,52 @@ def pack_file(
         raise DataError(f"{source} cannot be read: {error.strerror}") from error
     with file, replacing(target) as out, spool(target) as payloads:
         stream = READERS[suffix](file, Path(target).parent)
+        named = _named(stream)
+        sections = {"program": _program(source, stream, named)} if program else {}
         writer = Writer(payloads)
-        foreign = _add_all(writer, stream, suffix, coding)
-        size = writer.finish(out, {"foreign": foreign_section.encode(foreign)})
+        foreign = _add_all(writer, stream, named, suffix, coding)
+        sections["foreign"] = foreign_section.encode(foreign)
+        size = writer.finish(out, sections)
         out.flush()
         _check(Path(out.name), stream, foreign)
+        if runtime_check:
+            runtime.load(out.name, max_bytes=NO_LIMIT)
     return size
 
 
-def _add_all(writer: Writer, stream: Stream, suffix: str, coding: str) -> Foreign:
+def _named(stream: Stream) -> list[Place]:
+    """The places as they stand in the stream, under the names that they have in the file."""
+    found: dict[str, Place] = {}
+    for place in stream.ordered:
+        name = _free_name(place.name, found)
+        found[name] = replace(place, name=name)
+    return list(found.values())
+
+
+def _program(source: str | os.PathLike[str], stream: Stream, named: list[Place]) -> bytes:
+    """The section ``program`` of an `.onnx` file."""
+    from laconic.pack.onnx_program import onnx_program  # imports onnx
+
+    held: dict[str, Place] = {}
+    for place, tensor in zip(stream.ordered, named, strict=True):
+        # Where names repeat, the first is the graph's own: constants of its branches come later.
+        held.setdefault(place.name, tensor)
+    return program_section.encode(onnx_program(source, held), [tensor.name for tensor in named])
+
+
+def _add_all(
+    writer: Writer, stream: Stream, named: list[Place], suffix: str, coding: str
+) -> Foreign:
     """Every tensor into the file, one at a time; returns what else the stream holds."""
     cuts: list[Cut] = []
     skeleton: list[memoryview] = []
-    names: set[str] = set()
     position = 0
-    for place in stream.ordered:
+    for place in named:
         if place.start < position:
             raise FormatError(f"{place.name} overlaps the tensor before it", place.start)
         skeleton.append(stream.data[position : place.start])
         cuts.append(Cut(place.start - position, place.flags))
-        name = _free_name(place.name, names)
-        names.add(name)
-        writer.add(structured(name, _bits(stream, place), place.dtype, coding))
+        writer.add(structured(place.name, _bits(stream, place), place.dtype, coding))
         position = place.end
     skeleton.append(stream.data[position:])
     return Foreign(suffix, tuple(cuts), stream.members, b"".join(skeleton))
@@ -123,7 +163,7 @@ def _bits(stream: Stream, place: Place) -> Bits:
     return bits_in(data, DTYPES[place.dtype].bits, place.shape, place.flags)
 
 
-def _free_name(given: str, names: set[str]) -> str:
+def _free_name(given: str, names: Container[str]) -> str:
     """The tensor's name, with a number behind it where another one has it."""
     # The source's own spelling stays in the skeleton: a name here may be shorter than it.
     known = given.encode(errors="replace")[:LONGEST_NAME].decode(errors="ignore")

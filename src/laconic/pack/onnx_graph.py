@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,30 +12,35 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from laconic.container.dtypes import dtype_of
-from laconic.container.program import GENERATED, Attribute, Node, Program, Value
+from laconic.container.program import GENERATED, UNKNOWN_SIZE, Attribute, Node, Program, Value
 from laconic.errors import UnsupportedError
 from laconic.pack.onnx_types import FILE_DTYPES
 
 WINDOWS = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool")
 """Operators whose strides and dilations default to ones and whose pads default to zeros."""
-UNKNOWN_SIZE = "?"
 
 
-def program_of(model: ir.Model, tensors: Mapping[ir.Value, str]) -> Program:
+def program_of(
+    model: ir.Model, tensors: Mapping[ir.Value, str], outputs: Sequence[str] | None = None
+) -> Program:
     """The program of `model`, whose weights stand among the graph's inputs.
 
     Args:
         model: one opset of the standard domain, no functions.
         tensors: those inputs that are tensors of the file, with their names there.
+        outputs: how to call the outputs; ``output`` (or ``output_0``, ``output_1``, …) by default.
 
     Returns:
-        Inputs keep their names, outputs are called ``output`` (or ``output_0``, ``output_1``, …);
-        a name that a tensor has already gets ``_`` at its end.
+        Inputs keep their names; a name that a tensor has already gets ``_`` at its end. Sizes that
+        may vary and have no name are ``?``.
 
     Raises:
         UnsupportedError: an operator of another domain, or a dtype that no program can hold.
     """
-    return _Translator(model, tensors).translate()
+    if outputs is None:
+        count = len(model.graph.outputs)
+        outputs = ["output"] if count == 1 else [f"output_{index}" for index in range(count)]
+    return _Translator(model, tensors).translate(outputs)
 
 
 class _Translator:
@@ -49,14 +54,13 @@ class _Translator:
         self.constants: dict[str, NDArray[Any]] = {}
         self.nodes: list[Node] = []
 
-    def translate(self) -> Program:
+    def translate(self, outputs: Sequence[str]) -> Program:
         """The whole graph."""
         inputs = [value for value in self.graph.inputs if value not in self.names]
         for value in inputs:
             self.names[value] = self.free(str(value.name))
-        single = len(self.graph.outputs) == 1
-        for index, value in enumerate(self.graph.outputs):
-            self.names[value] = self.free("output" if single else f"output_{index}")
+        for value, name in zip(self.graph.outputs, outputs, strict=True):
+            self.names[value] = self.free(name)
         for value in self.graph.initializers.values():
             self.constant(value)
         for node in self.graph:

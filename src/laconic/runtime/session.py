@@ -12,7 +12,7 @@ from laconic.container import program as program_section
 from laconic.container.dtypes import DTYPES
 from laconic.container.file import MAX_BYTES, LacFile
 from laconic.container.probe import Probe, make_input
-from laconic.container.program import Program, Value
+from laconic.container.program import UNKNOWN_SIZE, Program, Value
 from laconic.errors import MismatchError, UsageError
 from laconic.runtime.engines import engine_named, numpy_dtype
 from laconic.runtime.executor import Executor, describe
@@ -174,6 +174,8 @@ def _check_input(value: Value, array: Array, sizes: dict[str, tuple[int, str]]) 
         if isinstance(size, int):
             if given != size:
                 raise MismatchError(f"{wanted}: dimension {axis} is {given}, not {size}")
+            continue
+        if size == UNKNOWN_SIZE:
             continue
         known, where = sizes.setdefault(size, (given, value.name))
         if given != known:
