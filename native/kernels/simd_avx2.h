@@ -85,9 +85,48 @@ static inline Mask less(Floats a, Floats b) { return {_mm256_cmp_ps(a, b, _CMP_L
 static inline Mask equal(Floats a, Floats b) { return {_mm256_cmp_ps(a, b, _CMP_EQ_OQ)}; }
 static inline Mask is_nan(Floats a) { return {_mm256_cmp_ps(a, a, _CMP_UNORD_Q)}; }
 static inline Mask negative(Ints a) { return {from_bits(a)}; }
+static inline Mask lanes_below(int count) { return {from_bits(first(count))}; }
 static inline bool any(Mask mask) { return _mm256_movemask_ps(mask.lanes) != 0; }
 static inline Floats choose(Mask mask, Floats a, Floats b) {
   return _mm256_blendv_ps(b, a, mask.lanes);
+}
+
+struct Slide {
+  __m256i places;    // rotates by n
+  __m256 from_high;  // the lanes below n
+};
+static inline Slide slide_by(int lanes) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i count = _mm256_set1_epi32(lanes);
+  return {_mm256_add_epi32(count, lane), _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, lane))};
+}
+static inline Floats slide(Floats low, Floats high, Slide by) {
+  return _mm256_permutevar8x32_ps(_mm256_blendv_ps(low, high, by.from_high), by.places);
+}
+static inline Floats keep(Floats a, const std::uint32_t* words) {
+  return _mm256_and_ps(a, _mm256_loadu_ps(reinterpret_cast<const float*>(words)));
+}
+static inline Floats evens(Floats low, Floats high) {
+  const __m256 pairs = _mm256_shuffle_ps(low, high, 0x88);
+  return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(pairs), 0xd8));
+}
+
+static inline void transpose(Floats* row) {
+  Floats pairs[8];
+  for (int i = 0; i < 8; i += 4) {
+    const __m256 low = _mm256_unpacklo_ps(row[i], row[i + 1]);
+    const __m256 high = _mm256_unpackhi_ps(row[i], row[i + 1]);
+    const __m256 low_next = _mm256_unpacklo_ps(row[i + 2], row[i + 3]);
+    const __m256 high_next = _mm256_unpackhi_ps(row[i + 2], row[i + 3]);
+    pairs[i] = _mm256_shuffle_ps(low, low_next, 0x44);
+    pairs[i + 1] = _mm256_shuffle_ps(low, low_next, 0xee);
+    pairs[i + 2] = _mm256_shuffle_ps(high, high_next, 0x44);
+    pairs[i + 3] = _mm256_shuffle_ps(high, high_next, 0xee);
+  }
+  for (int c = 0; c < 4; ++c) {
+    row[c] = _mm256_permute2f128_ps(pairs[c], pairs[4 + c], 0x20);
+    row[4 + c] = _mm256_permute2f128_ps(pairs[c], pairs[4 + c], 0x31);
+  }
 }
 
 }  // namespace laconic::kernels::avx2

@@ -6,6 +6,7 @@
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 #pragma GCC diagnostic pop
 #else
@@ -93,10 +94,58 @@ static inline Mask less(Floats a, Floats b) { return _mm512_cmp_ps_mask(a, b, _C
 static inline Mask equal(Floats a, Floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 static inline Mask is_nan(Floats a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
 static inline Mask negative(Ints a) { return _mm512_movepi32_mask(a); }
+// True for the first `count` lanes, 0 <= count <= LANES.
+static inline Mask lanes_below(int count) { return first(count); }
 static inline bool any(Mask mask) { return mask != 0; }
 // a where the mask is true, else b.
 static inline Floats choose(Mask mask, Floats a, Floats b) {
   return _mm512_mask_blend_ps(mask, b, a);
+}
+
+// slide(low, high, slide_by(n)): lanes n to before n + LANES of low followed by high; 0 <= n < LANES.
+using Slide = __m512i;
+static inline Slide slide_by(int lanes) {
+  return _mm512_add_epi32(_mm512_set1_epi32(lanes), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
+                                                                      10, 11, 12, 13, 14, 15));
+}
+static inline Floats slide(Floats low, Floats high, Slide by) {
+  return _mm512_permutex2var_ps(low, by, high);
+}
+// The lanes whose word is all ones; zero where the word is zero.
+static inline Floats keep(Floats a, const std::uint32_t* words) {
+  return _mm512_and_ps(a, _mm512_castsi512_ps(_mm512_loadu_si512(words)));
+}
+// Lanes 0, 2, 4, ... of low followed by high.
+static inline Floats evens(Floats low, Floats high) {
+  const __m512i places =
+      _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  return _mm512_permutex2var_ps(low, places, high);
+}
+
+// Lane j of row i and lane i of row j change places.
+static inline void transpose(Floats* row) {
+  Floats pairs[16];
+  for (int i = 0; i < 16; i += 4) {
+    const __m512 low = _mm512_unpacklo_ps(row[i], row[i + 1]);
+    const __m512 high = _mm512_unpackhi_ps(row[i], row[i + 1]);
+    const __m512 low_next = _mm512_unpacklo_ps(row[i + 2], row[i + 3]);
+    const __m512 high_next = _mm512_unpackhi_ps(row[i + 2], row[i + 3]);
+    pairs[i] = _mm512_shuffle_ps(low, low_next, 0x44);
+    pairs[i + 1] = _mm512_shuffle_ps(low, low_next, 0xee);
+    pairs[i + 2] = _mm512_shuffle_ps(high, high_next, 0x44);
+    pairs[i + 3] = _mm512_shuffle_ps(high, high_next, 0xee);
+  }
+  // pairs[4 a + c] holds, in quarter b, column 4 b + c of rows 4 a to 4 a + 3.
+  for (int c = 0; c < 4; ++c) {
+    const Floats low = _mm512_shuffle_f32x4(pairs[c], pairs[4 + c], 0x88);
+    const Floats high = _mm512_shuffle_f32x4(pairs[8 + c], pairs[12 + c], 0x88);
+    const Floats low_odd = _mm512_shuffle_f32x4(pairs[c], pairs[4 + c], 0xdd);
+    const Floats high_odd = _mm512_shuffle_f32x4(pairs[8 + c], pairs[12 + c], 0xdd);
+    row[c] = _mm512_shuffle_f32x4(low, high, 0x88);
+    row[4 + c] = _mm512_shuffle_f32x4(low_odd, high_odd, 0x88);
+    row[8 + c] = _mm512_shuffle_f32x4(low, high, 0xdd);
+    row[12 + c] = _mm512_shuffle_f32x4(low_odd, high_odd, 0xdd);
+  }
 }
 
 }  // namespace laconic::kernels::avx512

@@ -154,6 +154,9 @@ static inline Mask is_nan(Floats a) {
 static inline Mask negative(Ints a) {
   return each_truth([&](int i) { return (a.lane[i] >> 31) != 0; });
 }
+static inline Mask lanes_below(int count) {
+  return each_truth([&](int i) { return i < count; });
+}
 static inline bool any(Mask mask) {
   for (bool truth : mask.lane) {
     if (truth) return true;
@@ -162,6 +165,31 @@ static inline bool any(Mask mask) {
 }
 static inline Floats choose(Mask mask, Floats a, Floats b) {
   return each([&](int i) { return mask.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+
+using Slide = int;
+static inline Slide slide_by(int lanes) { return lanes; }
+static inline Floats slide(Floats low, Floats high, Slide by) {
+  return each([&](int i) {
+    const int place = i + by;
+    return place < LANES ? low.lane[place] : high.lane[place - LANES];
+  });
+}
+static inline Floats keep(Floats a, const std::uint32_t* words) {
+  return each([&](int i) { return words[i] != 0 ? a.lane[i] : 0.0f; });
+}
+static inline Floats evens(Floats low, Floats high) {
+  return each([&](int i) { return 2 * i < LANES ? low.lane[2 * i] : high.lane[2 * i - LANES]; });
+}
+
+static inline void transpose(Floats* row) {
+  for (int i = 0; i < LANES; ++i) {
+    for (int j = 0; j < i; ++j) {
+      const float value = row[i].lane[j];
+      row[i].lane[j] = row[j].lane[i];
+      row[j].lane[i] = value;
+    }
+  }
 }
 
 }  // namespace laconic::kernels::portable
