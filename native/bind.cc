@@ -5,6 +5,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include "bind_engine.h"
 #include "coding/bits.h"
 #include "coding/context.h"
 #include "coding/cpu.h"
@@ -176,8 +177,9 @@ void bind_for(nb::module_& module) {
 }  // namespace
 
 NB_MODULE(_native, module) {
-  module.doc() = "The inner loops of laconic.coding; laconic/coding/reference describes each.";
+  module.doc() = "The inner loops of laconic.coding and the engine of laconic.runtime.";
   module.def("use_portable", &coding::use_portable, "wish"_a);
+  bind_engine(module);
   bind_for<std::uint8_t>(module);
   bind_for<std::uint16_t>(module);
   bind_for<std::uint32_t>(module);

@@ -24,11 +24,11 @@ using Attributes = std::map<std::string, Attribute>;
 using Value = int;
 constexpr Value NONE = -1;
 
-// What was fused into a node that ends in kernels::Epilogue (see fuse.h); places of values.
+// What was fused into a node that ends in kernels::Epilogue (see fuse.h).
 struct Fusion {
-  Value scale = NONE;   // a constant [outputs]
-  Value bias = NONE;    // a constant [outputs], beside the node's own bias
-  Value addend = NONE;  // of the output's shape
+  std::vector<float> scale;  // [outputs]; empty: 1
+  std::vector<float> bias;   // [outputs]; where it is not empty, it stands for the node's own bias
+  Value addend = NONE;       // of the output's shape; then it is also the node's last input
   float low = -std::numeric_limits<float>::infinity();
   float high = std::numeric_limits<float>::infinity();
 };

@@ -134,6 +134,8 @@ class Operator {
   virtual std::size_t bytes() const { return 0; }
   // How the weights are kept ("sparse", "dense", ...); empty without weights.
   virtual std::string form() const { return ""; }
+  // The channels or features of the output, when `run` honours Node::fusion; 0 otherwise.
+  virtual std::int64_t fusable_outputs() const { return 0; }
 };
 
 // What a Make function sees of its node.

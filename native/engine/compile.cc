@@ -1,0 +1,248 @@
+// How a Program is made of a Graph; running it is in program.cc.
+#include <algorithm>
+#include <set>
+
+#include "engine/fuse.h"
+#include "engine/program.h"
+
+namespace laconic::engine {
+
+namespace {
+
+// Constants are computed beforehand up to this size; a larger one is made anew in each run.
+constexpr std::size_t MOST_FOLDED_BYTES = std::size_t{1} << 28;
+// Sizes that a program leaves open, while operators are made: a batch, and anything else. Odd, so
+// that they are no other size by accident.
+constexpr std::int64_t TRIAL_BATCH = 3;
+constexpr std::int64_t TRIAL_SIZE = 61;
+
+// The graph's constants while the program is made: read when they are needed, forgotten when the
+// last reader has packed its own form.
+class Constants {
+ public:
+  explicit Constants(Graph& graph) : graph_(graph) {
+    for (const Node& node : graph.nodes) {
+      for (Value value : node.inputs) ++readers_[value];
+    }
+  }
+
+  bool has(Value value) const { return graph_.constants.count(value) > 0; }
+  // Whether somebody keeps its data.
+  bool kept(Value value) const { return kept_.count(value) > 0 && has(value); }
+  const Tensor* get(Value value) {
+    const auto source = graph_.constants.find(value);
+    if (source == graph_.constants.end()) return nullptr;
+    const auto known = loaded_.find(value);
+    if (known != loaded_.end()) return &known->second.tensor;
+    return &loaded_.emplace(value, source->second.fetch()).first->second.tensor;
+  }
+  void add(Value value, const Constant& constant) {
+    graph_.constants[value] = {constant.tensor.type, constant.tensor.shape, [] {
+                                 return Constant();  // never asked: it is loaded
+                               }};
+    loaded_[value] = constant;
+  }
+  void done(const Node& node, const std::vector<Value>& consumed) {
+    for (Value value : node.inputs) {
+      if (std::find(consumed.begin(), consumed.end(), value) == consumed.end()) kept_.insert(value);
+      if (--readers_[value] == 0 && kept_.count(value) == 0) loaded_.erase(value);
+    }
+  }
+  // Types and shapes of all, data of those that somebody reads.
+  std::map<Value, Tensor> tensors() const {
+    std::map<Value, Tensor> out;
+    for (const auto& [value, source] : graph_.constants) {
+      const auto found = loaded_.find(value);
+      out[value] = found == loaded_.end() ? Tensor{source.type, source.shape, nullptr}
+                                          : found->second.tensor;
+    }
+    return out;
+  }
+  std::map<Value, Tensor> finish(std::vector<std::shared_ptr<const void>>& owners) {
+    for (Value value : graph_.outputs) kept_.insert(value);
+    for (const auto& [value, source] : graph_.constants) {
+      if (kept_.count(value) > 0) owners.push_back((get(value), loaded_.at(value).owner));
+    }
+    std::map<Value, Tensor> out = tensors();
+    for (auto& [value, tensor] : out) {
+      if (kept_.count(value) == 0) tensor.data = nullptr;
+    }
+    graph_.constants.clear();
+    return out;
+  }
+
+ private:
+  Graph& graph_;
+  std::map<Value, Constant> loaded_;
+  std::map<Value, int> readers_;
+  std::set<Value> kept_;
+};
+
+Making making_for(const Graph& graph, const Node& node, const Options& options,
+                  Constants& constants, const Planner* trial) {
+  return Making(
+      node, graph.opset, options.int8, [&constants](Value value) { return constants.get(value); },
+      [&constants, trial](Value value) -> const Tensor* {
+        return trial != nullptr ? trial->known(value) : constants.get(value);
+      });
+}
+
+std::unique_ptr<Operator> make_operator(const Graph& graph, int index, Making& making) {
+  const Node& node = graph.nodes[static_cast<std::size_t>(index)];
+  try {
+    return operators().at(node.operation).make(making);
+  } catch (const Mismatch& error) {
+    throw Mismatch("operator " + std::to_string(index + 1) + " of " +
+                   std::to_string(graph.nodes.size()) + ", " + node.operation + ": " +
+                   error.what());
+  } catch (const Unsupported& error) {
+    throw Unsupported("operator " + std::to_string(index + 1) + " of " +
+                      std::to_string(graph.nodes.size()) + ", " + node.operation + ": " +
+                      error.what());
+  }
+}
+
+// Computes the node from constants; false when its outputs are too large to keep.
+bool fold(const Graph& graph, int index, const Options& options, Constants& constants) {
+  const Node& node = graph.nodes[static_cast<std::size_t>(index)];
+  Making making = making_for(graph, node, options, constants, nullptr);
+  const std::unique_ptr<Operator> operation = make_operator(graph, index, making);
+  std::vector<const Tensor*> inputs;
+  for (Value value : node.inputs) inputs.push_back(constants.get(value));
+  Planning planning(node, inputs, 1);
+  std::unique_ptr<Prepared> prepared;
+  try {
+    prepared = operation->plan(planning);
+  } catch (const Mismatch& error) {
+    throw Mismatch(blame(graph, index, inputs, error.what()));
+  }
+  std::vector<Constant> made;
+  std::size_t bytes = 0;
+  bool filled = true;
+  for (const Planning::Output& result : planning.results()) {
+    bytes += result.tensor.bytes();
+    filled = filled && result.owner != nullptr;
+  }
+  if (bytes > MOST_FOLDED_BYTES) return false;
+  for (const Planning::Output& result : planning.results()) {
+    Constant memory{result.tensor, result.owner};
+    if (result.owner == nullptr) {
+      memory = Constant::make(result.tensor.type, result.tensor.shape);
+      if (result.alias != NONE) {
+        std::copy_n(static_cast<const std::byte*>(planning.input(result.alias).data),
+                    memory.tensor.bytes(), static_cast<std::byte*>(memory.tensor.data));
+      }
+    }
+    made.push_back(memory);
+  }
+  std::vector<const Tensor*> outputs;
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    outputs.push_back(node.outputs[i] == NONE ? nullptr : &made[i].tensor);
+  }
+  if (!filled) {
+    Pool alone(1);
+    const Buffer scratch(planning.scratch_bytes());
+    operation->run(Running(inputs.data(), static_cast<int>(inputs.size()), outputs.data(),
+                           static_cast<int>(outputs.size()), prepared.get(), scratch.data(),
+                           alone));
+  }
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    if (node.outputs[i] != NONE) constants.add(node.outputs[i], made[i]);
+  }
+  return true;
+}
+
+}  // namespace
+
+void Program::require_operators() const {
+  std::set<std::string> missing, strange;
+  for (const Node& node : graph_.nodes) {
+    const auto found = operators().find(node.operation);
+    if (found == operators().end()) {
+      missing.insert(node.operation);
+      continue;
+    }
+    const Entry& entry = found->second;
+    const int inputs = static_cast<int>(node.inputs.size());
+    if (entry.most_inputs >= 0 && inputs > entry.most_inputs) {
+      strange.insert(node.operation + " with " + std::to_string(inputs) + " inputs");
+    }
+    for (const auto& [name, value] : node.attributes) {
+      const auto& known = entry.attributes;
+      const bool found_name = std::any_of(
+          known.begin(), known.end(), [&, key = name](const char* other) { return key == other; });
+      if (!found_name) strange.insert(node.operation + " with the attribute " + name);
+    }
+  }
+  const auto listed = [](const std::set<std::string>& names) {
+    std::string out;
+    for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
+    return out;
+  };
+  if (!missing.empty()) {
+    throw Unsupported("the engine has no " + listed(missing) + "; it has " +
+                      std::to_string(operators().size()) +
+                      " other operators. ONNX Runtime can run the network: laconic run X.lac "
+                      "--engine onnxruntime");
+  }
+  if (!strange.empty()) {
+    throw Unsupported("nodes that are not as opset 18 and later have them: " + listed(strange) +
+                      ". Export the model with a newer opset");
+  }
+}
+
+void Program::compile(const Options& options) {
+  const int count = static_cast<int>(graph_.nodes.size());
+  Constants constants(graph_);
+  for (int i = 0; i < count; ++i) {
+    Node& node = graph_.nodes[static_cast<std::size_t>(i)];
+    const bool constant = std::all_of(node.inputs.begin(), node.inputs.end(), [&](Value value) {
+      return value == NONE || constants.has(value);
+    });
+    if (constant && fold(graph_, i, options, constants)) {
+      constants.done(node, node.inputs);
+      node = Node();
+      node.operation = NOTHING;
+    }
+  }
+  Planner trial(graph_, constants.tensors(), 1);
+  for (const Input& input : graph_.inputs) {
+    Tensor tensor{input.type, {}, nullptr};
+    for (std::size_t axis = 0; axis < input.sizes.size(); ++axis) {
+      const std::int64_t size = input.sizes[axis];
+      tensor.shape.push(size >= 0 ? size : axis == 0 ? TRIAL_BATCH : TRIAL_SIZE);
+    }
+    trial.input(input.value, tensor);
+  }
+  const Surroundings around{[&](Value value) { return constants.get(value); },
+                            [&](Value value) { return trial.known(value); }};
+  for (int i = 0; i < count; ++i) {
+    Node& node = graph_.nodes[static_cast<std::size_t>(i)];
+    if (node.operation == NOTHING) {
+      operators_.push_back(nullptr);
+      continue;
+    }
+    Making making = making_for(graph_, node, options, constants, &trial);
+    operators_.push_back(make_operator(graph_, i, making));
+    const Operator& operation = *operators_.back();
+    constants.done(node, making.consumed());
+    for (Value value : node.inputs) {
+      if (constants.kept(value)) trial.input(value, *constants.get(value));
+    }
+    try {
+      trial.step(i, operation);
+    } catch (const Mismatch&) {
+      continue;  // the sizes of the trial do not fit; those of a run may
+    }
+    const Tensor* made = node.outputs.empty() ? nullptr : trial.known(node.outputs[0]);
+    if (operation.fusable_outputs() == 0 || made == nullptr) continue;
+    const Tensor shape = *made;
+    if (fuse_following(graph_, i, operation.fusable_outputs(), shape.shape,
+                       constants.get(node.input(2)), around)) {
+      trial.input(node.outputs[0], {shape.type, shape.shape, nullptr});
+    }
+  }
+  constants_ = constants.finish(owners_);
+}
+
+}  // namespace laconic::engine

@@ -1,0 +1,255 @@
+"""Runs a program in C++ (native/engine): weights stay compressed in memory, zeros are skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from laconic import _native
+from laconic.container.dtypes import DTYPES
+from laconic.container.program import Attribute, Program
+from laconic.errors import MismatchError, UnsupportedError
+from laconic.runtime.executor import OLDEST_OPSET
+from laconic.runtime.operators.arrays import Array
+
+ONNX_NUMBERS = {
+    "float32": 1,
+    "uint8": 2,
+    "int8": 3,
+    "uint16": 4,
+    "int16": 5,
+    "int32": 6,
+    "int64": 7,
+    "bool": 9,
+    "float64": 11,
+    "uint32": 12,
+    "uint64": 13,
+}
+"""What the engine computes in, as ONNX numbers types."""
+FLOAT16, BFLOAT16 = 10, 16
+DTYPE_ATTRIBUTES = ("to", "dtype")
+"""Attributes that name a type by its number."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A tensor that is decoded when the engine packs it, and then forgotten."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    fetch: Callable[[], Array]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """An operator as the engine runs it.
+
+    Args:
+        operator: its ONNX name.
+        output: the value that it makes.
+        form: how its weights are kept in memory (dense, sparse, binary, …); empty without weights.
+        size_bytes: of its weights in memory.
+    """
+
+    operator: str
+    output: str
+    form: str
+    size_bytes: int
+
+
+class NativeExecutor:
+    """One native network: folded, fused, its weights packed once; any thread may run it.
+
+    Half-precision programs are computed in float32: weights and inputs are widened, outputs
+    rounded to their dtype.
+
+    Args:
+        program: what to run.
+        tensors: what stands behind the program's free names; sources are asked one by one. The
+            same object behind two names is one tensor.
+        threads: so many compute one call.
+        int8: layers whose weights have 8 bits may round their inputs to 8 bits: faster, and other
+            numbers.
+
+    Raises:
+        UnsupportedError: operators, attributes or dtypes without an implementation; all are named.
+        MismatchError: the program reads a tensor that is not given, or its parts do not fit.
+
+    Examples:
+        >>> from laconic.container import Node, Value
+        >>> program = Program(
+        ...     opset=20,
+        ...     inputs=(Value("x", "F32", (2,)),),
+        ...     outputs=(Value("y", "F32", (2,)),),
+        ...     nodes=(Node("Mul", ("x", "w"), ("y",)),),
+        ... )
+        >>> executor = NativeExecutor(program, {"w": np.float32([2, 3])})
+        >>> executor.run({"x": np.float32([1, 1])})[0].tolist()
+        [2.0, 3.0]
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        tensors: Mapping[str, Array | Source],
+        *,
+        threads: int = 1,
+        int8: bool = False,
+    ) -> None:
+        if program.opset < OLDEST_OPSET:
+            raise UnsupportedError(
+                f"the program has opset {program.opset}; the runtime knows {OLDEST_OPSET} and "
+                "later: convert the model (onnx.version_converter) and pack it again"
+            )
+        if missing := [name for name in program.free_names() if name not in tensors]:
+            raise MismatchError(f"the program reads {', '.join(missing)}, which are not given")
+        self.program = program
+        graph = _Builder(program, tensors).graph
+        try:
+            self._network = _native.Network(graph, threads, int8)
+        except _native.Mismatch as error:
+            raise MismatchError(str(error)) from error
+        except _native.Unsupported as error:
+            raise UnsupportedError(str(error)) from error
+
+    def run(self, inputs: Mapping[str, Array]) -> list[Array]:
+        """The outputs, in the program's order; they share no memory with inputs or weights.
+
+        Raises:
+            MismatchError: the shapes do not fit together inside the program.
+        """
+        try:
+            outputs = self._network.run(self._ordered(inputs))
+        except _native.Mismatch as error:
+            raise MismatchError(str(error)) from error
+        except _native.Unsupported as error:
+            raise UnsupportedError(str(error)) from error
+        return [
+            array.astype(DTYPES[value.dtype].numpy, copy=False)
+            for value, array in zip(self.program.outputs, outputs, strict=True)
+        ]
+
+    def layers(self) -> list[Layer]:
+        """The operators that remain after folding and fusing, in their order."""
+        return [Layer(*described) for _, *described in self._network.layers]
+
+    def times(self, inputs: Mapping[str, Array]) -> list[tuple[Layer, float]]:
+        """The layers of one run with their seconds."""
+        layers = {node: Layer(*described) for node, *described in self._network.layers}
+        return [(layers[node], s) for node, s in self._network.times(self._ordered(inputs))]
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of weights and constants in memory, in their present form."""
+        return self._network.constant_bytes
+
+    def _ordered(self, inputs: Mapping[str, Array]) -> list[Array]:
+        return [_widened(np.asarray(inputs[value.name], order="C")) for value in self.program.inputs]
+
+
+class _Builder:
+    """Tells a program to the engine: names become numbers, branches get what they read."""
+
+    def __init__(self, program: Program, tensors: Mapping[str, Array | Source]) -> None:
+        self.graph = _native.Graph(program.opset)
+        self.tensors = tensors
+        self.numbers: dict[str, int] = {}
+        by_identity: dict[int, int] = {}
+        for name in program.free_names():
+            tensor = tensors[name]
+            if id(tensor) in by_identity:
+                self.numbers[name] = by_identity[id(tensor)]
+            else:
+                by_identity[id(tensor)] = self.tensor(name, tensor)
+        self.fill(program)
+
+    def tensor(self, name: str, tensor: Array | Source) -> int:
+        number = self.add(name)
+        if isinstance(tensor, Source):
+            kind = _number(tensor.dtype, f"the tensor {name}")
+            fetch = tensor.fetch
+            self.graph.source(number, kind, tensor.shape, lambda: _widened(fetch()))
+        else:
+            self.graph.constant(number, _widened(np.asarray(tensor, order="C")))
+        return number
+
+    def fill(self, program: Program) -> None:
+        for name, array in program.constants.items():
+            self.graph.constant(self.add(name), _widened(np.asarray(array, order="C")))
+        for value in program.inputs:
+            kind = _number(np.dtype(_numpy_name(value.dtype, value.name)), value.name)
+            sizes = [size if isinstance(size, int) else -1 for size in value.shape]
+            self.graph.input(self.add(value.name), kind, sizes)
+        for node in program.nodes:
+            branches = [item for item in node.attributes.values() if isinstance(item, Program)]
+            inputs = list(node.inputs)
+            captured = dict.fromkeys(
+                name
+                for branch in branches
+                for name in branch.free_names()
+                if name not in self.tensors
+            )
+            inputs += captured
+            attributes = {
+                key: self.attribute(key, value, list(captured))
+                for key, value in node.attributes.items()
+            }
+            numbers = [self.numbers[name] if name else -1 for name in inputs]
+            outputs = [self.add(name) if name else -1 for name in node.outputs]
+            self.graph.node(node.operator, numbers, outputs, attributes)
+        for value in program.outputs:
+            self.graph.output(self.numbers[value.name])
+
+    def add(self, name: str) -> int:
+        self.numbers[name] = self.graph.value(name)
+        return self.numbers[name]
+
+    def attribute(self, key: str, value: Attribute, captured: list[str]) -> Any:
+        if isinstance(value, Program):
+            return _Branch(value, self.tensors, captured).graph
+        if isinstance(value, np.ndarray):
+            return _widened(np.asarray(value, order="C"))
+        if key in DTYPE_ATTRIBUTES and value in (FLOAT16, BFLOAT16):
+            return ONNX_NUMBERS["float32"]
+        return value
+
+
+class _Branch(_Builder):
+    """A program inside a program: what it reads of the outer one are its inputs."""
+
+    def __init__(
+        self, program: Program, tensors: Mapping[str, Array | Source], captured: list[str]
+    ) -> None:
+        self.graph = _native.Graph(program.opset)
+        self.tensors = tensors
+        self.numbers = {}
+        for name in captured:
+            # Types and sizes of outer values are known when the branch runs.
+            self.graph.input(self.add(name), ONNX_NUMBERS["float32"], [])
+        for name in program.free_names():
+            if name not in captured:
+                self.tensor(name, tensors[name])
+        self.fill(program)
+
+
+def _numpy_name(dtype: str, what: str) -> str:
+    """NumPy's name for a dtype of the file; bfloat16 is computed in float32."""
+    found = "float32" if dtype == "BF16" else DTYPES[dtype].numpy
+    if found is None:
+        raise UnsupportedError(f"{what} is {dtype}, in which the engine cannot compute")
+    return found
+
+
+def _number(dtype: np.dtype[Any], what: str) -> int:
+    """ONNX's number for what the engine computes in."""
+    name = "float32" if dtype == np.float16 else dtype.name
+    if name not in ONNX_NUMBERS:
+        raise UnsupportedError(f"{what} is {dtype}, in which the engine cannot compute")
+    return ONNX_NUMBERS[name]
+
+
+def _widened(array: Array) -> Array:
+    return array.astype(np.float32) if array.dtype == np.float16 else array
