@@ -194,3 +194,18 @@ TEST("a plan for another size of image uses the same weights") {
   large.weights = small.weights;
   CHECK(check::deviation(large.found(*prepared, 1), large.expected()) < 1e-5);
 }
+
+TEST("a depthwise convolution equals plain loops, on every set of instructions") {
+  check::Random random(5);
+  for (int round = 0; round < 100; ++round) {
+    const int channels = random.between(1, 6);
+    const int kernel_y = random.between(1, 7), kernel_x = random.between(1, 5);
+    const int dilation = random.between(1, 2);
+    const ConvShape shape = shape_of(channels, channels * random.between(1, 2), channels,
+                                     random.between(1, 25) + dilation * (kernel_y - 1),
+                                     random.between(1, 40) + dilation * (kernel_x - 1), kernel_y,
+                                     kernel_x, random.between(1, 3), random.between(1, 3), dilation,
+                                     random.below(kernel_y + 1), random.below(kernel_x + 1));
+    check_case(Case(shape, random.between(1, 3), round % 2 == 0, random), depthwise_conv);
+  }
+}
