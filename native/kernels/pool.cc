@@ -14,6 +14,9 @@ namespace {
 // calls may not. About 50 microseconds.
 constexpr int LOOKS = 4000;
 
+// Set while this thread does work of a pool: what it splits then, it does alone.
+thread_local bool inside = false;
+
 void breathe() {
 #if defined(LACONIC_X86)
   __builtin_ia32_pause();
@@ -66,7 +69,10 @@ struct Pool::Shared {
   void share(int worker, int threads) const {
     const std::int64_t begin = count * worker / threads;
     const std::int64_t end = count * (worker + 1) / threads;
-    if (begin < end) call(body, begin, end, worker);
+    if (begin >= end) return;
+    inside = true;
+    call(body, begin, end, worker);
+    inside = false;
   }
 
   void work(int worker, int threads) {
@@ -94,7 +100,7 @@ Pool::~Pool() {
 
 void Pool::run(std::int64_t count, Call call, const void* body) {
   if (count <= 0) return;
-  if (threads_ == 1 || count == 1 || !shared_->owner.try_lock()) {
+  if (threads_ == 1 || count == 1 || inside || !shared_->owner.try_lock()) {
     call(body, 0, count, 0);
     return;
   }

@@ -3,6 +3,7 @@
 
 #include "engine/operators/tables.h"
 #include "kernels/best_linear.h"
+#include "kernels/gemm.h"
 
 namespace laconic::engine {
 
@@ -91,13 +92,178 @@ class Linear : public Operator {
   std::unique_ptr<LinearWeights> weights_;
 };
 
+// One product of the many that MatMul of two stacks of matrices is.
+struct PreparedProducts : Prepared {
+  kernels::GemmShape shape;
+  std::vector<std::int64_t> left, right;  // where each product's sides begin, in items
+  std::size_t scratch_bytes = 0;          // of one product
+};
+
+// The stacks' leading axes broadcast; matrices [m, k] times [k, n].
+class MatMul : public Operator {
+ public:
+  explicit MatMul(Making&) {}
+
+  std::unique_ptr<Prepared> plan(Planning& planning) const override {
+    const Tensor &a = planning.input(0), &b = planning.input(1);
+    if (a.type != DType::f32 || b.type != DType::f32) {
+      throw Mismatch("float32 is needed, found " + a.text() + " and " + b.text());
+    }
+    if (a.rank() < 1 || b.rank() < 1) throw Mismatch("a scalar has no rows");
+    // A vector on the left is one row, on the right one column.
+    Shape left = a.shape, right = b.shape;
+    if (a.rank() == 1) left = {1, a.shape[0]};
+    if (b.rank() == 1) right = {b.shape[0], 1};
+    auto prepared = std::make_unique<PreparedProducts>();
+    kernels::GemmShape& shape = prepared->shape;
+    shape.m = left[left.rank() - 2];
+    shape.k = left[left.rank() - 1];
+    shape.n = right[right.rank() - 1];
+    if (right[right.rank() - 2] != shape.k) {
+      throw Mismatch(a.text() + " and " + b.text() + " differ in the axis that is summed over");
+    }
+    const Shape stack = broadcast_stacks(left, right);
+    prepared->left = places(left, stack, shape.m * shape.k);
+    prepared->right = places(right, stack, shape.k * shape.n);
+    Shape made = stack;
+    if (a.rank() > 1) made.push(shape.m);
+    if (b.rank() > 1) made.push(shape.n);
+    planning.output(0, DType::f32, made);
+    prepared->scratch_bytes = kernels::gemm_scratch_bytes(shape, planning.threads());
+    planning.scratch(prepared->scratch_bytes * static_cast<std::size_t>(planning.threads()));
+    return prepared;
+  }
+
+  void run(const Running& running) const override {
+    const auto& prepared = running.prepared<PreparedProducts>();
+    const kernels::GemmShape& shape = prepared.shape;
+    const float *a = running.input(0).as<float>(), *b = running.input(1).as<float>();
+    float* y = running.output(0).as<float>();
+    const auto product = [&](std::size_t i, std::byte* scratch) {
+      kernels::gemm(shape, {a + prepared.left[i], shape.k, 1}, {b + prepared.right[i], shape.n, 1},
+                    y + static_cast<std::int64_t>(i) * shape.m * shape.n, shape.n, 1.0f, Epilogue(),
+                    scratch, running.pool());
+    };
+    const std::size_t products = prepared.left.size();
+    if (products < static_cast<std::size_t>(running.pool().threads())) {
+      for (std::size_t i = 0; i < products; ++i) product(i, running.scratch());
+      return;
+    }
+    running.pool().split(
+        static_cast<std::int64_t>(products), [&](std::int64_t begin, std::int64_t end, int worker) {
+          std::byte* scratch =
+              running.scratch() + prepared.scratch_bytes * static_cast<std::size_t>(worker);
+          for (std::int64_t i = begin; i < end; ++i) product(static_cast<std::size_t>(i), scratch);
+        });
+  }
+
+ private:
+  static Shape broadcast_stacks(const Shape& left, const Shape& right) {
+    const int rank = std::max(left.rank(), right.rank()) - 2;
+    Shape out;
+    for (int axis = 0; axis < rank; ++axis) {
+      const int i = axis - (rank - (left.rank() - 2)), j = axis - (rank - (right.rank() - 2));
+      const std::int64_t a = i < 0 ? 1 : left[i], b = j < 0 ? 1 : right[j];
+      if (a != b && a != 1 && b != 1) {
+        throw Mismatch("stacks of " + left.text() + " and " + right.text());
+      }
+      out.push(a == 1 ? b : a);
+    }
+    return out;
+  }
+
+  // Where the matrix for each index of `stack` begins in a stack of this shape.
+  static std::vector<std::int64_t> places(const Shape& shape, const Shape& stack,
+                                          std::int64_t items) {
+    std::vector<std::int64_t> out{0};
+    const int missing = stack.rank() - (shape.rank() - 2);
+    for (int axis = 0; axis < stack.rank(); ++axis) {
+      const std::int64_t own = axis < missing ? 1 : shape[axis - missing];
+      std::vector<std::int64_t> next;
+      for (std::int64_t place : out) {
+        for (std::int64_t i = 0; i < stack[axis]; ++i)
+          next.push_back(place * own + (own == 1 ? 0 : i));
+      }
+      out = std::move(next);
+    }
+    for (std::int64_t& place : out) place *= items;
+    return out;
+  }
+};
+
 std::unique_ptr<Operator> make_matmul(Making& making) {
   const Tensor* weight = making.constant_input(1);
   if (weight != nullptr && weight->type == DType::f32 && weight->rank() == 2) {
     return std::make_unique<Linear>(making, *weight, false);
   }
-  throw Unsupported("MatMul of two activations");
+  return std::make_unique<MatMul>(making);
 }
+
+// alpha * A B + beta * C, either side transposed, C broadcast.
+class Gemm : public Operator {
+ public:
+  explicit Gemm(Making& making)
+      : alpha_(static_cast<float>(making.node().real("alpha", 1))),
+        beta_(static_cast<float>(making.node().real("beta", 1))),
+        left_turned_(making.node().integer("transA", 0) != 0),
+        right_turned_(making.node().integer("transB", 0) != 0) {}
+
+  std::unique_ptr<Prepared> plan(Planning& planning) const override {
+    const Tensor &a = planning.input(0), &b = planning.input(1);
+    if (a.rank() != 2 || b.rank() != 2) throw Mismatch("matrices are needed");
+    const kernels::GemmShape shape = shape_of(a, b);
+    if (b.shape[right_turned_ ? 1 : 0] != shape.k) {
+      throw Mismatch("the matrices differ in the axis that is summed over");
+    }
+    if (planning.has(2)) {
+      const Shape& c = planning.input(2).shape;
+      const bool rows = c.rank() < 2 || c[0] == 1 || c[0] == shape.m;
+      const bool columns = c.rank() == 0 || c[c.rank() - 1] == 1 || c[c.rank() - 1] == shape.n;
+      if (c.rank() > 2 || !rows || !columns) throw Mismatch("C of " + c.text() + " does not fit");
+    }
+    planning.output(0, DType::f32, {shape.m, shape.n});
+    planning.scratch(kernels::gemm_scratch_bytes(shape, planning.threads()));
+    return nullptr;
+  }
+
+  void run(const Running& running) const override {
+    const Tensor &a = running.input(0), &b = running.input(1);
+    const kernels::GemmShape shape = shape_of(a, b);
+    float* y = running.output(0).as<float>();
+    Epilogue epilogue;
+    if (running.has(2)) {
+      spread(running.input(2), shape, y);
+      epilogue.addend = y;
+    }
+    kernels::gemm(shape, side(a, left_turned_), side(b, right_turned_), y, shape.n, alpha_,
+                  epilogue, running.scratch(), running.pool());
+  }
+
+ private:
+  kernels::GemmShape shape_of(const Tensor& a, const Tensor& b) const {
+    return {a.shape[left_turned_ ? 1 : 0], b.shape[right_turned_ ? 0 : 1],
+            a.shape[left_turned_ ? 0 : 1]};
+  }
+  static kernels::Matrix side(const Tensor& matrix, bool turned) {
+    const std::int64_t columns = matrix.shape[1];
+    if (turned) return {matrix.as<float>(), 1, columns};
+    return {matrix.as<float>(), columns, 1};
+  }
+  // beta * C in every place of y.
+  void spread(const Tensor& c, const kernels::GemmShape& shape, float* y) const {
+    const float* items = c.as<float>();
+    const std::int64_t columns = c.rank() == 0 ? 1 : c.shape[c.rank() - 1];
+    const std::int64_t row = c.rank() == 2 && c.shape[0] == shape.m && shape.m > 1 ? columns : 0;
+    for (std::int64_t i = 0; i < shape.m; ++i) {
+      for (std::int64_t j = 0; j < shape.n; ++j) {
+        y[i * shape.n + j] = beta_ * items[i * row + (columns == 1 ? 0 : j)];
+      }
+    }
+  }
+
+  float alpha_, beta_;
+  bool left_turned_, right_turned_;
+};
 
 // x W^T + b with a constant weight and one bias for each output.
 bool is_plain_linear(const Making& making, const Tensor* weight) {
@@ -116,7 +282,7 @@ std::unique_ptr<Operator> make_gemm(Making& making) {
   if (is_plain_linear(making, weight)) {
     return std::make_unique<Linear>(making, *weight, making.node().integer("transB", 0) != 0);
   }
-  throw Unsupported("Gemm of two activations");
+  return std::make_unique<Gemm>(making);
 }
 
 }  // namespace
