@@ -10,21 +10,6 @@ namespace {
 // A tile of 4-byte items is 16 cache lines on either side.
 constexpr std::int64_t TILE = 16;
 
-// Calls function(T{}) with an unsigned type of `item` bytes.
-template <typename Function>
-void with_item(std::size_t item, Function&& function) {
-  switch (item) {
-    case 1:
-      return function(std::uint8_t{});
-    case 2:
-      return function(std::uint16_t{});
-    case 4:
-      return function(std::uint32_t{});
-    default:
-      return function(std::uint64_t{});
-  }
-}
-
 template <typename T>
 void copy_strided(const T* source, std::int64_t source_stride, T* target,
                   std::int64_t target_stride, std::int64_t count) {

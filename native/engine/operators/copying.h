@@ -23,6 +23,21 @@ void share(Pool& pool, std::int64_t items, std::int64_t count, const Body& body)
   }
 }
 
+// Calls function(T{}) with an unsigned type of `item` bytes.
+template <typename Function>
+void with_item(std::size_t item, Function&& function) {
+  switch (item) {
+    case 1:
+      return function(std::uint8_t{});
+    case 2:
+      return function(std::uint16_t{});
+    case 4:
+      return function(std::uint32_t{});
+    default:
+      return function(std::uint64_t{});
+  }
+}
+
 // Distance, in items, between neighbours along each axis of a dense array.
 std::vector<std::int64_t> strides_of(const Shape& shape);
 

@@ -6,10 +6,20 @@ const std::unordered_map<std::string, Entry>& operators() {
   static const auto all = [] {
     std::unordered_map<std::string, Entry> table;
     for (const auto& family : {
+             activation_operators(),
+             comparison_operators(),
+             conversion_operators(),
              convolution_operators(),
+             creation_operators(),
+             indexing_operators(),
+             elementwise_operators(),
+             integer_operators(),
              joining_operators(),
              linear_operators(),
+             power_operators(),
+             scatter_operators(),
              shape_operators(),
+             softmax_operators(),
          }) {
       for (const Entry& entry : family) table.emplace(entry.name, entry);
     }

@@ -10,7 +10,9 @@ namespace laconic::engine {
 namespace {
 
 struct PreparedCopy : Prepared {
-  explicit PreparedCopy(StridedCopy work) : copy(std::move(work)) {}
+  PreparedCopy() = default;
+  explicit PreparedCopy(StridedCopy work) : moves(true), copy(std::move(work)) {}
+  bool moves = false;  // otherwise the output is the input's memory
   StridedCopy copy;
 };
 
@@ -18,9 +20,10 @@ struct PreparedCopy : Prepared {
 class Copying : public Operator {
  public:
   void run(const Running& running) const final {
-    if (running.output(0).data == running.input(0).data) return;
-    running.prepared<PreparedCopy>().copy.run(running.input(0).data, running.output(0).data,
-                                              size_of(running.input(0).type), running.pool());
+    const auto& prepared = running.prepared<PreparedCopy>();
+    if (!prepared.moves) return;
+    prepared.copy.run(running.input(0).data, running.output(0).data, size_of(running.input(0).type),
+                      running.pool());
   }
 };
 
@@ -175,7 +178,7 @@ class Transpose final : public Copying {
     }
     if (in_order) {
       planning.alias(0, 0, shape);
-      return nullptr;
+      return std::make_unique<PreparedCopy>();
     }
     planning.output(0, x.type, shape);
     return std::make_unique<PreparedCopy>(StridedCopy::dense(shape, moved));
@@ -223,7 +226,7 @@ class Expand final : public Copying {
     }
     if (shape.count() == x.count()) {
       planning.alias(0, 0, shape);
-      return nullptr;
+      return std::make_unique<PreparedCopy>();
     }
     planning.output(0, x.type, shape);
     return std::make_unique<PreparedCopy>(StridedCopy::dense(shape, repeated));
