@@ -129,4 +129,23 @@ static inline void transpose(Floats* row) {
   }
 }
 
+static inline Ints widen(const std::uint8_t* from) {
+  return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+}
+static inline Ints widen(const std::uint16_t* from) {
+  return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+template <int VECTORS>
+static inline Floats lookup(const Floats* table, Ints index) {
+  if constexpr (VECTORS == 1) {
+    return permute(table[0], index);
+  } else {
+    const Floats low = lookup<VECTORS / 2>(table, index);
+    const Floats high = lookup<VECTORS / 2>(table + VECTORS / 2, index);
+    constexpr int bit = VECTORS == 2 ? 3 : VECTORS == 4 ? 4 : VECTORS == 8 ? 5 : 6;
+    static_assert(VECTORS / 2 * LANES == 1 << bit, "more vectors than the bits above know");
+    return choose(negative(shift_left<31 - bit>(index)), high, low);
+  }
+}
+
 }  // namespace laconic::kernels::avx2

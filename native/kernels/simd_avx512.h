@@ -148,4 +148,26 @@ static inline void transpose(Floats* row) {
   }
 }
 
+// LANES unsigned integers of 8 or 16 bits.
+static inline Ints widen(const std::uint8_t* from) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+static inline Ints widen(const std::uint16_t* from) {
+  return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+// Lane i is float index[i], modulo their number, of those in VECTORS (a power of two) vectors.
+template <int VECTORS>
+static inline Floats lookup(const Floats* table, Ints index) {
+  if constexpr (VECTORS == 1) {
+    return permute(table[0], index);
+  } else if constexpr (VECTORS == 2) {
+    return _mm512_permutex2var_ps(table[0], index, table[1]);
+  } else {
+    const Floats low = lookup<VECTORS / 2>(table, index);
+    const Floats high = lookup<VECTORS / 2>(table + VECTORS / 2, index);
+    const Mask upper = _mm512_test_epi32_mask(index, all_bits(VECTORS / 2 * LANES));
+    return choose(upper, high, low);
+  }
+}
+
 }  // namespace laconic::kernels::avx512

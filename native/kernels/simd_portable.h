@@ -192,4 +192,18 @@ static inline void transpose(Floats* row) {
   }
 }
 
+static inline Ints widen(const std::uint8_t* from) {
+  return each_int([&](int i) { return from[i]; });
+}
+static inline Ints widen(const std::uint16_t* from) {
+  return each_int([&](int i) { return from[i]; });
+}
+template <int VECTORS>
+static inline Floats lookup(const Floats* table, Ints index) {
+  return each([&](int i) {
+    const std::uint32_t place = index.lane[i] % (VECTORS * LANES);
+    return table[place / LANES].lane[place % LANES];
+  });
+}
+
 }  // namespace laconic::kernels::portable
