@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from laconic import _native
 from laconic.container.dtypes import DTYPES
+from laconic.container.file import LacFile
 from laconic.container.program import Attribute, Program
-from laconic.errors import MismatchError, UnsupportedError
+from laconic.errors import MismatchError, UnsupportedError, UsageError
 from laconic.runtime.executor import OLDEST_OPSET
 from laconic.runtime.operators.arrays import Array
 
@@ -30,6 +33,7 @@ ONNX_NUMBERS = {
 }
 """What the engine computes in, as ONNX numbers types."""
 FLOAT16, BFLOAT16 = 10, 16
+MOST_THREADS = 64
 DTYPE_ATTRIBUTES = ("to", "dtype")
 """Attributes that name a type by its number."""
 
@@ -70,7 +74,7 @@ class NativeExecutor:
         program: what to run.
         tensors: what stands behind the program's free names; sources are asked one by one. The
             same object behind two names is one tensor.
-        threads: so many compute one call.
+        threads: so many compute one call; as many as there are processors by default.
         int8: layers whose weights have 8 bits may round their inputs to 8 bits: faster, and other
             numbers.
 
@@ -96,7 +100,7 @@ class NativeExecutor:
         program: Program,
         tensors: Mapping[str, Array | Source],
         *,
-        threads: int = 1,
+        threads: int | None = None,
         int8: bool = False,
     ) -> None:
         if program.opset < OLDEST_OPSET:
@@ -106,10 +110,12 @@ class NativeExecutor:
             )
         if missing := [name for name in program.free_names() if name not in tensors]:
             raise MismatchError(f"the program reads {', '.join(missing)}, which are not given")
+        if threads is not None and not 1 <= threads <= MOST_THREADS:
+            raise UsageError(f"threads is {threads}; it may be 1 to {MOST_THREADS}")
         self.program = program
         graph = _Builder(program, tensors).graph
         try:
-            self._network = _native.Network(graph, threads, int8)
+            self._network = _native.Network(graph, threads or processors(), int8)
         except _native.Mismatch as error:
             raise MismatchError(str(error)) from error
         except _native.Unsupported as error:
@@ -134,11 +140,11 @@ class NativeExecutor:
 
     def layers(self) -> list[Layer]:
         """The operators that remain after folding and fusing, in their order."""
-        return [Layer(*described) for _, *described in self._network.layers]
+        return list(self._by_node().values())
 
     def times(self, inputs: Mapping[str, Array]) -> list[tuple[Layer, float]]:
         """The layers of one run with their seconds."""
-        layers = {node: Layer(*described) for node, *described in self._network.layers}
+        layers = self._by_node()
         return [(layers[node], s) for node, s in self._network.times(self._ordered(inputs))]
 
     @property
@@ -146,8 +152,39 @@ class NativeExecutor:
         """Of weights and constants in memory, in their present form."""
         return self._network.constant_bytes
 
+    def _by_node(self) -> dict[int, Layer]:
+        return {
+            node: Layer(operator, output, form, size_bytes)
+            for node, operator, output, form, size_bytes in self._network.layers
+        }
+
     def _ordered(self, inputs: Mapping[str, Array]) -> list[Array]:
-        return [_widened(np.asarray(inputs[value.name], order="C")) for value in self.program.inputs]
+        return [
+            _widened(np.asarray(inputs[value.name], order="C")) for value in self.program.inputs
+        ]
+
+
+def processors() -> int:
+    """How many processors this process may use, at most `MOST_THREADS`."""
+    return min(MOST_THREADS, len(os.sched_getaffinity(0)))
+
+
+def sources(file: LacFile, program: Program) -> dict[str, Source]:
+    """The tensors that the program reads, decoded on request; tied ones are one source.
+
+    Raises:
+        UnsupportedError: a dtype in which the engine cannot compute.
+    """
+    by_origin: dict[str, Source] = {}
+    out = {}
+    for name in program.free_names():
+        origin = file.same_as(name) or name
+        if origin not in by_origin:
+            entry = file.entry(origin)
+            dtype = np.dtype(_numpy_name(entry.dtype, f"the tensor {name}"))
+            by_origin[origin] = Source(dtype, entry.shape, partial(file.array, origin))
+        out[name] = by_origin[origin]
+    return out
 
 
 class _Builder:

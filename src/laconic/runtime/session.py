@@ -14,7 +14,7 @@ from laconic.container.file import MAX_BYTES, LacFile
 from laconic.container.probe import Probe, make_input
 from laconic.container.program import UNKNOWN_SIZE, Program, Value
 from laconic.errors import MismatchError, UsageError
-from laconic.runtime.engines import engine_named, numpy_dtype
+from laconic.runtime.engines import DEFAULT_ENGINE, Wishes, engine_named, numpy_dtype
 from laconic.runtime.executor import Executor, describe
 from laconic.runtime.operators.arrays import Array
 
@@ -115,18 +115,21 @@ class Session:
 def load(
     source: str | os.PathLike[str] | bytes,
     *,
-    engine: str = "numpy",
+    engine: str = DEFAULT_ENGINE,
     threads: int | None = None,
+    int8: bool = False,
     max_bytes: int = MAX_BYTES,
 ) -> Session:
     """A `.lac` file as a network that runs, without torch: ``load("x.lac")(image=array)``.
 
-    Every tensor that the program reads is decoded here, once; tied ones share one array.
+    Every tensor that the program reads is decoded here, once; tied ones are one.
 
     Args:
         source: a path, or the bytes of a file.
-        engine: a name of `ENGINES`.
+        engine: a name of `ENGINES`; native unless it was not built or is switched off.
         threads: at most so many compute one call; the engine's own choice by default.
+        int8: layers whose weights have 8 bits may round their inputs to 8 bits too (native only):
+            faster, and other numbers.
         max_bytes: refuse a file whose tensors would unpack to more bytes than this.
 
     Raises:
@@ -152,7 +155,7 @@ def load(
         probe = None
         if tested is not None:
             probe = probe_section.decode(tested, file.sections["probe"][0])
-        executor = make(file, program, threads)
+        executor = make(file, program, Wishes(threads, int8))
     return Session(program, executor, probe)
 
 
