@@ -1,0 +1,84 @@
+// Convolution with stored non-zeros: work in proportion to the non-zeros, NCHW in and out.
+//
+// The output plane is cut into tiles of whole rows, a few vectors each. For a tile, the input rows
+// that it reads are copied into a slab in which stride, dilation and padding are gone: output pixel
+// q of the tile (row * pitch + column) reads slab[offset + q + shift] for a tap of the kernel.
+// Offsets are multiples of the vector's length. The shift (the horizontal part) is the same for all
+// taps of a run: the sums of a run are slid by `shift` lanes once, in registers, at its end, so
+// that every load of the inner loop is aligned and the input is there once, not once for each tap.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "kernels/instructions.h"
+#include "kernels/layers.h"
+
+namespace laconic::kernels {
+
+// One non-zero: sums[q] += value * slab[offset + q]; the offset is in bytes.
+struct SparseTerm {
+  std::int32_t offset;
+  float value;
+};
+
+// One tile and one block of input channels, for outputs 0 to before `outputs`.
+struct SparseTile {
+  const float* slab;
+  const SparseTerm* terms;
+  // Run r of output o holds the terms starts[o * runs + r] to before starts[o * runs + r + 1].
+  const std::int32_t* starts;
+  std::int64_t outputs;
+  int runs;
+  // The sums of run r are slid so that lane q takes lane q + shifts[r], |shift| < LANES; run 1 has
+  // shift 0 where there are several runs, run 0 where there is one.
+  const int* shifts;
+  // [runs][vectors * LANES]: all ones where lane q + shift lies in the row of lane q, else zeros;
+  // null for a run whose sums need no mask.
+  const std::uint32_t* const* masks;
+  float* partial;    // [outputs][vectors * LANES]: sums over the blocks of channels; unused for one
+  bool first, last;  // of the blocks of channels
+  float* hold;       // [vectors * LANES], for the kernel's own use
+
+  // Where the outputs go: `rows` rows of `width` pixels, y_row floats apart, y_plane an output.
+  float* y;
+  std::int64_t y_plane, y_row;
+  int rows, width;
+  int pitch, left;      // pixel (row, column) of the output is lane row * pitch + left + column
+  const float* scale;   // [outputs] or null
+  const float* bias;    // [outputs] or null
+  const float* addend;  // as y, or null
+  float low, high;
+};
+
+// to[row * pitch + column] = from[first_y + row * step_y][first_x + column * step_x], 0 outside
+// the image, for columns 0 to before `pitch`; up to a vector beyond the last may be overwritten.
+struct SparsePlane {
+  const float* from;  // [height, width], dense; nothing outside is read
+  std::int64_t height, width;
+  std::int64_t first_y, step_y, first_x, step_x;
+  float* to;
+  std::int64_t rows, pitch;
+};
+
+constexpr int SPARSE_VECTORS = 16;  // the most vectors in a tile, of any set of instructions
+
+struct SparseConvKernels {
+  int lanes;
+  int vectors;                                      // the most vectors in a tile
+  void (*tile[SPARSE_VECTORS])(const SparseTile&);  // tile[n - 1] for n vectors
+  void (*fill)(const SparsePlane&);
+};
+LACONIC_KERNELS(SparseConvKernels, sparse_conv_kernels)
+
+// Stores the non-zeros of `weights` [outputs, channels / groups, kernel_height, kernel_width] as a
+// 16-bit position and a float each. A zero that is not stored is not multiplied: an infinity or a
+// NaN of the input reaches only the outputs whose weight for it is not zero, where the dense
+// product would be NaN. The order of each sum depends on the weights and the sizes alone.
+std::unique_ptr<ConvWeights> sparse_conv(const float* weights, const ConvShape& shape);
+
+// Nanoseconds that one image takes on one thread, about, for the set of instructions in use.
+double sparse_conv_cost(const ConvShape& shape, std::int64_t nonzeros);
+
+}  // namespace laconic::kernels

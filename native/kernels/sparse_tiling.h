@@ -1,0 +1,54 @@
+// How the output plane of a sparse convolution is cut into tiles; see kernels/sparse_conv.h.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/layers.h"
+
+namespace laconic::kernels {
+
+// One axis of the kernel: tap k reads input position stride * (output + shift[k]) + phase[k].
+struct SparseAxis {
+  SparseAxis(std::int64_t taps, std::int64_t stride, std::int64_t dilation, std::int64_t pad);
+  std::vector<std::int64_t> shift, phase;
+  std::int64_t least, most;  // of the shifts
+};
+
+// What the cost of a tiling depends on besides the sizes.
+struct SparseMachine {
+  int lanes, vectors;  // of the kernels: floats in a vector, vectors in a tile
+};
+
+struct SparseTiling {
+  // The output is cut into `pieces` side by side, `width` pixels each, and those into tiles of
+  // `rows` rows; the last of each may be smaller.
+  std::int64_t pieces, width, rows, row_tiles;
+  // Whether horizontal shifts are slid in registers; else each has its own copy in the slab.
+  bool slid;
+  std::int64_t pitch;         // lanes from one row of a tile to the next
+  std::int64_t left;          // lane of the first pixel of a row
+  std::int64_t columns;       // columns of the slab that are filled, from `first_column` on
+  std::int64_t first_column;  // relative to the piece's first pixel, in steps of the stride
+  std::int64_t slab_rows;
+  std::int64_t planes;         // copies of each channel: phases of the strides, alignments of rows
+  std::int64_t plane_floats;   // in each
+  std::int64_t lead;           // floats before each plane, where its first row may be moved to
+  std::int64_t margin;         // floats before and behind the slab that loads may reach
+  std::int64_t channel_block;  // input channels at once
+  double cycles;               // for one image, about
+
+  std::int64_t vectors(std::int64_t tile_rows, int lanes) const {
+    return (tile_rows * pitch + lanes - 1) / lanes;
+  }
+  std::int64_t tiles() const { return pieces * row_tiles; }
+};
+
+// Of one image, without groups' repetition: the shape of a 1x1 convolution without stride is one
+// row of pixels, any other is unchanged.
+ConvShape flattened(const ConvShape& shape);
+
+SparseTiling choose_tiling(const ConvShape& shape, std::int64_t nonzeros,
+                           const SparseMachine& machine);
+
+}  // namespace laconic::kernels
