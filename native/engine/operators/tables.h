@@ -14,6 +14,7 @@ std::vector<Entry> conversion_operators();
 std::vector<Entry> convolution_operators();
 std::vector<Entry> creation_operators();
 std::vector<Entry> elementwise_operators();
+std::vector<Entry> global_pooling_operators();
 std::vector<Entry> indexing_operators();
 std::vector<Entry> integer_operators();
 std::vector<Entry> joining_operators();

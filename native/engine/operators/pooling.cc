@@ -1,0 +1,180 @@
+// MaxPool and AveragePool over any number of spatial axes.
+#include <array>
+
+#include "engine/operators/pool_rows.h"
+#include "engine/operators/tables.h"
+
+namespace laconic::engine {
+
+namespace {
+
+class WindowPool : public Operator {
+ public:
+  explicit WindowPool(Making& making)
+      : node_(making.node()), count_pads_(node_.integer("count_include_pad", 0) != 0) {}
+
+ protected:
+  // Declares the output, and gives what all pools prepare.
+  std::unique_ptr<PreparedPool> prepare(Planning& planning) const {
+    const Tensor& x = planning.input(0);
+    if (x.rank() < 3) throw Mismatch("a pool needs [images, channels, sizes], found " + x.text());
+    const std::vector<std::int64_t> sizes(x.shape.begin() + 2, x.shape.end());
+    auto out = std::make_unique<PreparedPool>();
+    out->axes = windows_of(node_, sizes, by_axis(node_, "kernel_shape", sizes.size(), 1, 1));
+    out->planes = x.shape.count(0, 2);
+    out->area = x.shape.count(2, x.rank());
+    Shape shape{x.shape[0], x.shape[1]};
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      const WindowAxis& axis = out->axes[i];
+      shape.push(axis.count);
+      out->spans.push_back(spans_of(axis, count_pads_));
+      out->row_strides.push_back(x.shape.count(static_cast<int>(i) + 3, x.rank()));
+      if (i + 1 == sizes.size()) break;
+      out->rows *= axis.count;
+      out->most_rows *= axis.kernel;
+    }
+    const WindowAxis& last = out->last();
+    out->windows = {last.count, last.kernel, last.stride, last.dilation};
+    planning.output(0, x.type, shape);
+    const std::size_t items = static_cast<std::size_t>(out->windows.readable() + last.count);
+    out->scratch_bytes = (static_cast<std::size_t>(out->most_rows) * sizeof(void*) + 63) / 64 * 64 +
+                         (items * size_of(x.type) + 63) / 64 * 64;
+    planning.scratch(out->scratch_bytes * static_cast<std::size_t>(planning.threads()));
+    return out;
+  }
+
+  const Node& node_;
+  const bool count_pads_;
+};
+
+// The largest item of each window and its place in the flattened input; the first of equal ones.
+template <typename T>
+class Champions {
+ public:
+  Champions(const PreparedPool& pool, bool columns_first) : pool_(pool) {
+    for (std::size_t i = 0; i < pool.axes.size(); ++i) {
+      std::int64_t stride = columns_first ? 1 : pool.row_strides[i];
+      for (std::size_t j = 0; columns_first && j < i; ++j) stride *= pool.axes[j].size;
+      place_strides_.push_back(stride);
+    }
+  }
+
+  void find(const T* plane, std::int64_t window) {
+    best = LOWEST<T>;
+    place = -1;
+    std::array<const Span*, MAX_RANK> spans;
+    for (std::size_t i = pool_.axes.size(); i-- > 0;) {
+      spans[i] = &pool_.spans[i][static_cast<std::size_t>(window % pool_.axes[i].count)];
+      window /= pool_.axes[i].count;
+    }
+    look(plane, spans.data(), 0, 0);
+  }
+
+  T best = LOWEST<T>;
+  std::int64_t place = -1;
+
+ private:
+  void look(const T* from, const Span* const* spans, std::size_t axis, std::int64_t at) {
+    if (axis == pool_.axes.size()) {
+      if (place >= 0 && !(*from > best)) return;
+      best = *from;
+      place = at;
+      return;
+    }
+    for (std::int64_t k = 0; k < spans[axis]->count; ++k) {
+      const std::int64_t cell = spans[axis]->first + k * pool_.axes[axis].dilation;
+      look(from + cell * pool_.row_strides[axis], spans, axis + 1,
+           at + cell * place_strides_[axis]);
+    }
+  }
+
+  const PreparedPool& pool_;
+  std::vector<std::int64_t> place_strides_;
+};
+
+class MaxPool final : public WindowPool {
+ public:
+  explicit MaxPool(Making& making)
+      : WindowPool(making), columns_first_(making.node().integer("storage_order", 0) != 0) {}
+
+  std::unique_ptr<Prepared> plan(Planning& planning) const override {
+    auto prepared = prepare(planning);
+    if (planning.wants(1)) {
+      Shape shape{planning.input(0).shape[0], planning.input(0).shape[1]};
+      for (const WindowAxis& axis : prepared->axes) shape.push(axis.count);
+      planning.output(1, DType::i64, shape);
+    }
+    return prepared;
+  }
+
+  void run(const Running& running) const override {
+    with_type(running.input(0).type, [&](auto item) {
+      if (running.wants(1)) {
+        run_with_places<decltype(item)>(running);
+      } else {
+        pool_rows<decltype(item), false>(running);
+      }
+    });
+  }
+
+ private:
+  template <typename T>
+  void run_with_places(const Running& running) const {
+    const auto& pool = running.prepared<PreparedPool>();
+    const std::int64_t windows = pool.rows * pool.windows.count;
+    const T* x = running.input(0).as<T>();
+    T* y = running.output(0).as<T>();
+    auto* places = running.output(1).as<std::int64_t>();
+    share(running.pool(), pool.planes * pool.area, pool.planes,
+          [&](std::int64_t begin, std::int64_t end, int) {
+            Champions<T> champions(pool, columns_first_);
+            for (std::int64_t i = begin * windows; i < end * windows; ++i) {
+              const std::int64_t plane = i / windows;
+              champions.find(x + plane * pool.area, i % windows);
+              y[i] = champions.best;
+              places[i] = champions.place + plane * pool.area;
+            }
+          });
+  }
+
+  bool columns_first_;
+};
+
+class AveragePool final : public WindowPool {
+ public:
+  explicit AveragePool(Making& making) : WindowPool(making) {}
+
+  std::unique_ptr<Prepared> plan(Planning& planning) const override {
+    const Tensor& x = planning.input(0);
+    if (x.type != DType::f32 && x.type != DType::f64) {
+      throw Mismatch("AveragePool needs floats, found " + x.text());
+    }
+    return prepare(planning);
+  }
+
+  void run(const Running& running) const override {
+    if (running.input(0).type == DType::f32) {
+      pool_rows<float, true>(running);
+    } else {
+      pool_rows<double, true>(running);
+    }
+  }
+};
+
+}  // namespace
+
+std::vector<Entry> pooling_operators() {
+  return {
+      {"MaxPool",
+       make<MaxPool>,
+       {"auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"},
+       1},
+      {"AveragePool",
+       make<AveragePool>,
+       {"auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads",
+        "strides"},
+       1},
+  };
+}
+
+}  // namespace laconic::engine
