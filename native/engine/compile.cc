@@ -11,9 +11,7 @@ namespace {
 
 // Constants are computed beforehand up to this size; a larger one is made anew in each run.
 constexpr std::size_t MOST_FOLDED_BYTES = std::size_t{1} << 28;
-// Sizes that a program leaves open, while operators are made: a batch, and anything else. Odd, so
-// that they are no other size by accident.
-constexpr std::int64_t TRIAL_BATCH = 3;
+// What stands for sizes that a program leaves open beyond the batch, while operators are made.
 constexpr std::int64_t TRIAL_SIZE = 61;
 
 // The graph's constants while the program is made: read when they are needed, forgotten when the

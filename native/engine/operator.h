@@ -138,6 +138,9 @@ class Operator {
   virtual std::int64_t fusable_outputs() const { return 0; }
 };
 
+// Stands for a batch of open size while operators are made: no other size by accident.
+constexpr std::int64_t TRIAL_BATCH = 3;
+
 // What a Make function sees of its node.
 class Making {
  public:
@@ -162,7 +165,8 @@ class Making {
   const Tensor* constant_input(std::size_t index) const { return constant(node_.input(index)); }
   void consumed(Value value) { consumed_.push_back(value); }
   const std::vector<Value>& consumed() const { return consumed_; }
-  // Type and shape of an input as the program declares it, free sizes taken as 1; null if unknown.
+  // Type and shape of an input in a trial with the sizes that the program declares (TRIAL_BATCH and
+  // others where it leaves them open); null if unknown.
   const Tensor* trial_input(std::size_t index) const { return trial_(node_.input(index)); }
 
  private:

@@ -23,6 +23,13 @@ std::vector<float> transposed(const float* matrix, std::int64_t rows, std::int64
   return out;
 }
 
+// How many rows a call will probably have: one of each batch whose size is left open.
+std::int64_t expected_rows(const Tensor* x) {
+  if (x == nullptr || x->rank() < 2) return 1;
+  const std::int64_t rows = x->shape.count(0, x->rank() - 1);
+  return x->shape[0] == TRIAL_BATCH ? rows / TRIAL_BATCH : rows;
+}
+
 // What Node::fusion says, without a bias of the node's own.
 Epilogue epilogue_of(const Node& node, const Running& running) {
   const Fusion& fusion = node.fusion;
@@ -42,8 +49,7 @@ class Linear : public Operator {
   Linear(Making& making, const Tensor& weight, bool by_rows) : node_(making.node()) {
     depth_ = weight.shape[by_rows ? 1 : 0];
     outputs_ = weight.shape[by_rows ? 0 : 1];
-    const Tensor* x = making.trial_input(0);
-    const std::int64_t rows = x == nullptr || x->rank() < 2 ? 1 : x->shape.count(0, x->rank() - 1);
+    const std::int64_t rows = expected_rows(making.trial_input(0));
     if (by_rows) {
       weights_ = kernels::best_linear(weight.as<float>(), outputs_, depth_, rows);
     } else {
