@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "report": {"errors", "measure"},
     "zoo": {"errors", "train"},
     "studies": BASE | FLOOR_2 | {"train", "pack", "runtime", "measure", "recipe", "zoo"},
+    "bench": BASE | {"train", "pack", "runtime", "measure", "report", "studies", "zoo"},
     "cli": None,
     "__main__": {"cli"},
     "__init__": None,

@@ -11,7 +11,7 @@ from laconic.errors import DataError
 
 COMMANDS = [
     "demo", "compress", "pack", "unpack", "export", "inspect", "verify", "run", "measure",
-    "report", "study",
+    "report", "study", "bench",
 ]  # fmt: skip
 
 

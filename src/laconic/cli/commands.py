@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from laconic.cli import compress, demo, files, measure, study
+from laconic.cli import bench, compress, demo, files, measure, study
 from laconic.cli.show import complain, say
 from laconic.errors import LaconicError, UsageError
 from laconic.measure.versions import versions
@@ -49,6 +49,7 @@ app.command()(files.run)
 app.command()(measure.measure)
 app.command()(measure.report)
 app.command()(study.study)
+app.command()(bench.bench)
 
 
 def main() -> NoReturn:

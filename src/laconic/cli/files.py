@@ -22,6 +22,7 @@ from laconic.cli.options import (
 )
 from laconic.container import MAX_BYTES
 from laconic.errors import DataError, MismatchError, UnsupportedError, UsageError
+from laconic.runtime.engines import DEFAULT_ENGINE
 
 if TYPE_CHECKING:
     from laconic.runtime import Session
@@ -158,7 +159,7 @@ def run(
         ),
     ],
     batch: Annotated[int, typer.Option(help="Examples computed at once.", min=1)] = 256,
-    engine: Engine = "numpy",
+    engine: Engine = DEFAULT_ENGINE,
     threads: Threads = None,
     max_bytes: MaxBytes = MAX_BYTES,
     json: Json = False,

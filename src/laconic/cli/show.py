@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -218,6 +218,18 @@ def figures_table(table: FiguresTable) -> Table:
         shown.add_column(heading, justify="right" if number else "left")
     for line in table.lines:
         shown.add_row(*map(Text, line))
+    return shown
+
+
+def cells_table(title: str, header: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
+    """Lines of text under headings; the last column says yes, no or a dash."""
+    shown = _table(title)
+    for place, heading in enumerate(header):
+        shown.add_column(heading, no_wrap=place > 0)
+    colours = {"yes": "green", "**no**": "bold red"}
+    for line in lines:
+        last = Text(line[-1].strip("*"), colours.get(line[-1], ""))
+        shown.add_row(*map(Text, line[:-1]), last)
     return shown
 
 

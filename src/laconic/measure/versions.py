@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = (
     "laconic", "torch", "numpy", "onnx", "onnxscript", "lightning-fabric", "nncodec", "zstandard",
+    "onnxruntime", "openvino", "nncf",
 )  # fmt: skip
 
 
