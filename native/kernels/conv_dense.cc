@@ -13,23 +13,29 @@ namespace {
 
 constexpr std::size_t LINE = 64;
 
-std::size_t lines(std::size_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
+std::size_t line_bytes(std::int64_t bytes) {
+  return (static_cast<std::size_t>(bytes) + LINE - 1) / LINE * LINE;
+}
 
+// Packed as [group][run of channels][block of outputs][depth of the run][packed rows].
 class DenseConv final : public ConvWeights {
  public:
   DenseConv(const float* weights, const ConvShape& shape)
-      : shape_(shape), tile_(dense_tile()), slab_(conv_slab()) {
+      : shape_(shape),
+        tile_(dense_tile()),
+        slab_(conv_slab()),
+        channels_(channels_at_a_time(shape, tile_.lanes)) {
     const std::int64_t outputs = shape.outputs / shape.groups, depth = shape.depth();
-    const std::vector<OutputBlock> blocks = output_blocks(outputs, depth, tile_.rows);
-    for (const OutputBlock& block : blocks) group_ += depth * block.packed;
-    packed_.assign(static_cast<std::size_t>(group_ * shape.groups), 0.0f);
-    for (std::int64_t g = 0; g < shape.groups; ++g) {
-      for (const OutputBlock& block : blocks) {
-        float* to = packed_.data() + g * group_ + block.weights;
-        for (int row = 0; row < block.rows; ++row) {
-          const float* from = weights + (g * outputs + block.first + row) * depth;
-          for (std::int64_t k = 0; k < depth; ++k) to[k * block.packed + row] = from[k];
-        }
+    const std::vector<OutputBlock> blocks = output_blocks(outputs, tile_.rows);
+    columns_ = blocks.back().column + blocks.back().packed;
+    packed_.assign(static_cast<std::size_t>(columns_ * depth * shape.groups), 0.0f);
+    for (std::int64_t output = 0; output < shape.outputs; ++output) {
+      const OutputBlock& block = blocks[static_cast<std::size_t>(output % outputs / tile_.rows)];
+      const float* from = weights + output * depth;
+      for (std::int64_t k = 0; k < depth; ++k) {
+        const std::int64_t step = channels_ * kernel();
+        float* to = packed_.data() + place(output / outputs, k / step * channels_, block);
+        to[k % step * block.packed + output % outputs - block.first] = from[k];
       }
     }
   }
@@ -40,38 +46,50 @@ class DenseConv final : public ConvWeights {
 
   const DenseTileKernels& tile() const { return tile_; }
   const ConvSlabKernels& slab() const { return slab_; }
-  const float* group(std::int64_t g) const { return packed_.data() + g * group_; }
+  std::int64_t channels() const { return channels_; }
+  // The weights of a block for the run of channels that begins at `channel`.
+  const float* at(std::int64_t group, std::int64_t channel, const OutputBlock& block) const {
+    return packed_.data() + place(group, channel, block);
+  }
 
  private:
+  std::int64_t kernel() const { return shape_.kernel_height * shape_.kernel_width; }
+  std::int64_t place(std::int64_t group, std::int64_t channel, const OutputBlock& block) const {
+    const std::int64_t all = shape_.channels / shape_.groups;
+    const std::int64_t run = std::min(channels_, all - channel);
+    return ((group * all + channel) * columns_ + block.column * run) * kernel();
+  }
+
   ConvShape shape_;
   const DenseTileKernels& tile_;
   const ConvSlabKernels& slab_;
-  std::int64_t group_ = 0;  // floats of a group's packed weights
+  std::int64_t channels_;     // of a run
+  std::int64_t columns_ = 0;  // packed rows of all blocks of a group
   std::vector<float> packed_;
 };
 
 // What a thread has of its own, or all share when they split the outputs of a piece.
 struct Workplace {
-  float* slab;
-  float* sums;
-  TileVector* vectors;
+  float *slab, *sums;
 };
 
 // A piece of a run: the outputs of one group at some pixels of one image.
 struct Piece {
   std::int64_t image, group;
-  std::int64_t first_unit, units, first_pixel, pixels, vectors;
+  std::int64_t first_unit, units, first_pixel, pixels;
 };
 
 class DenseConvPlan final : public ConvPlan {
  public:
   DenseConvPlan(const DenseConv& weights, const ConvShape& shape)
-      : weights_(weights), layout_(shape, weights.tile().lanes, weights.tile().rows) {}
+      : weights_(weights),
+        layout_(shape, weights.tile().lanes, weights.tile().rows, weights.channels()) {}
 
   std::size_t scratch_bytes(std::int64_t images, int threads) const override {
-    const Sizes sizes(layout_, layout_.cut(images, threads));
-    const bool shared = layout_.cut(images, threads).split_outputs;
-    return sizes.offsets + sizes.place() * static_cast<std::size_t>(shared ? 1 : threads);
+    const ConvCut cut = layout_.cut(images, threads);
+    const Sizes sizes(layout_, cut);
+    return sizes.offsets +
+           sizes.place() * static_cast<std::size_t>(cut.split_outputs ? 1 : threads);
   }
 
   void run(const float* x, float* y, std::int64_t images, const Epilogue& epilogue,
@@ -80,9 +98,9 @@ class DenseConvPlan final : public ConvPlan {
  private:
   // Bytes of the parts of the scratch.
   struct Sizes {
-    std::size_t offsets, slab, sums, vectors;
+    std::size_t offsets, slab = 0, sums = 0;
     Sizes(const ConvLayout& layout, const ConvCut& cut);
-    std::size_t place() const { return slab + sums + vectors; }
+    std::size_t place() const { return slab + sums; }
   };
 
   struct Run {
@@ -93,39 +111,40 @@ class DenseConvPlan final : public ConvPlan {
     const std::int32_t* offsets;
   };
 
+  std::int64_t channels() const { return layout_.shape.channels / layout_.shape.groups; }
   Piece piece(const ConvCut& cut, std::int64_t index) const;
-  void fill(const Run& run, const Piece& piece, std::int64_t from_channel, std::int64_t begin,
+  void fill(const Run& run, const Piece& piece, std::int64_t channel, std::int64_t begin,
             std::int64_t end, float* slab) const;
-  void multiply(const Run& run, const Piece& piece, std::int64_t from_channel, std::int64_t begin,
+  PixelTile tile(const Run& run, const Piece& piece, std::int64_t channel, float* slab) const;
+  void move(PixelTile& tile, const Run& run, const Piece& piece, std::int64_t pixel,
+            std::int64_t output) const;
+  void multiply(const Run& run, const Piece& piece, std::int64_t channel, std::int64_t begin,
                 std::int64_t end, const Workplace& place) const;
+  void multiply_lone(const Run& run, const Piece& piece, std::int64_t channel, std::int64_t begin,
+                     std::int64_t end, const Workplace& place) const;
+  void run_pieces(const Run& run, std::int64_t begin, std::int64_t end,
+                  const Workplace& place) const;
+  void run_together(const Run& run, std::int64_t pieces, const Workplace& place, Pool& pool) const;
 
   const DenseConv& weights_;
   ConvLayout layout_;
 };
 
 std::unique_ptr<ConvPlan> DenseConv::plan(const ConvShape& shape) const {
-  ConvShape full = shape_;
-  full.height = shape.height;
-  full.width = shape.width;
-  full.out_height = shape.out_height;
-  full.out_width = shape.out_width;
-  full.pad_top = shape.pad_top;
-  full.pad_left = shape.pad_left;
-  return std::make_unique<DenseConvPlan>(*this, full);
+  return std::make_unique<DenseConvPlan>(*this, shape);
 }
 
 DenseConvPlan::Sizes::Sizes(const ConvLayout& layout, const ConvCut& cut) {
   const ConvShape& shape = layout.shape;
-  const std::int64_t channels = shape.channels / shape.groups;
   const std::int64_t kernel = shape.kernel_height * shape.kernel_width;
-  const auto count = static_cast<std::size_t>(layout.vectors(cut.units * layout.unit_pixels()));
-  const auto tile = static_cast<std::size_t>(layout.rows * layout.lanes) * sizeof(float);
-  offsets = lines(static_cast<std::size_t>(cut.channels * kernel) * sizeof(std::int32_t));
-  slab = layout.in_place
-             ? 0
-             : lines(static_cast<std::size_t>(cut.channels * cut.channel_floats) * sizeof(float));
-  sums = cut.channels < channels ? lines(layout.blocks.size() * count * tile) : 0;
-  vectors = lines(count * sizeof(TileVector));
+  offsets = line_bytes(layout.channels * kernel * 4);
+  if (!layout.in_place) slab = line_bytes(layout.channels * cut.channel_floats * 4);
+  if (layout.channels < shape.channels / shape.groups) {
+    const std::int64_t vectors =
+        (cut.units * layout.unit_pixels() + layout.lanes - 1) / layout.lanes;
+    const auto blocks = static_cast<std::int64_t>(layout.blocks.size());
+    sums = line_bytes(blocks * vectors * layout.rows * layout.lanes * 4);
+  }
 }
 
 Piece DenseConvPlan::piece(const ConvCut& cut, std::int64_t index) const {
@@ -139,89 +158,163 @@ Piece DenseConvPlan::piece(const ConvCut& cut, std::int64_t index) const {
   piece.first_pixel = piece.first_unit * layout_.unit_pixels();
   piece.pixels = std::min(piece.units * layout_.unit_pixels(),
                           shape.out_height * shape.out_width - piece.first_pixel);
-  piece.vectors = layout_.vectors(piece.pixels);
   return piece;
 }
 
-// Copies channels begin to before end, of those from `from_channel` on.
-void DenseConvPlan::fill(const Run& run, const Piece& piece, std::int64_t from_channel,
+// Copies channels begin to before end, of those from `channel` on.
+void DenseConvPlan::fill(const Run& run, const Piece& piece, std::int64_t channel,
                          std::int64_t begin, std::int64_t end, float* slab) const {
-  if (layout_.in_place) return;
   const ConvShape& shape = layout_.shape;
-  const std::int64_t channels = shape.channels / shape.groups;
   SlabPlane plane{};
   plane.height = shape.height;
   plane.width_in = shape.width;
   plane.step_y = shape.stride_y;
   plane.step_x = shape.stride_x;
   plane.rows = piece.units + layout_.y.extra;
-  plane.width = layout_.slab_width;
+  plane.width = shape.out_width;
+  const std::int64_t first = piece.image * shape.channels + piece.group * channels() + channel;
   for (std::int64_t c = begin; c < end; ++c) {
-    const std::int64_t channel =
-        piece.image * shape.channels + piece.group * channels + from_channel + c;
-    plane.from = run.x + channel * shape.height * shape.width;
+    plane.from = run.x + (first + c) * shape.height * shape.width;
     plane.to = slab + c * run.cut.channel_floats;
     for (const std::int64_t first_y : layout_.y.first) {
       plane.first_y = piece.first_unit * shape.stride_y + first_y - shape.pad_top;
       for (const std::int64_t first_x : layout_.x.first) {
         plane.first_x = first_x - shape.pad_left;
         weights_.slab().copy(plane);
-        plane.to += run.cut.plane_rows * layout_.slab_width;
+        plane.to += run.cut.plane_rows * shape.out_width;
       }
     }
   }
 }
 
-// Multiplies the channels in the slab by the output blocks begin to before end. A block's weights
-// stay in the first cache while all pixels of the piece pass by.
-void DenseConvPlan::multiply(const Run& run, const Piece& piece, std::int64_t from_channel,
-                             std::int64_t begin, std::int64_t end, const Workplace& place) const {
+// What all tiles of a piece have in common, for the run of channels that begins at `channel`.
+PixelTile DenseConvPlan::tile(const Run& run, const Piece& piece, std::int64_t channel,
+                              float* slab) const {
   const ConvShape& shape = layout_.shape;
-  const std::int64_t channels = shape.channels / shape.groups;
-  const std::int64_t outputs = shape.outputs / shape.groups;
-  const std::int64_t kernel = shape.kernel_height * shape.kernel_width;
-  const std::int64_t y_row = shape.out_height * shape.out_width;
-  const std::int64_t count = std::min(run.cut.channels, channels - from_channel);
+  const std::int64_t plane = shape.height * shape.width;
+  const std::int64_t count = std::min(layout_.channels, channels() - channel);
   PixelTile tile{};
   tile.inputs =
       layout_.in_place
-          ? run.x + (piece.image * shape.channels + piece.group * channels + from_channel) *
-                        shape.height * shape.width
-          : place.slab;
+          ? run.x + piece.first_pixel +
+                (piece.image * shape.channels + piece.group * channels() + channel) * plane
+          : slab;
   tile.offsets = run.offsets;
-  tile.depth = count * kernel;
-  tile.resume = from_channel > 0;
-  tile.unfinished = from_channel + count < channels;
-  tile.y_row = y_row;
-  for (std::int64_t b = begin; b < end; ++b) {
-    const OutputBlock& block = layout_.blocks[static_cast<std::size_t>(b)];
-    const std::int64_t output = piece.group * outputs + block.first;
-    const std::int64_t at = (piece.image * shape.outputs + output) * y_row;
-    const Epilogue& epilogue = run.epilogue;
-    tile.weights =
-        weights_.group(piece.group) + block.weights + from_channel * kernel * block.packed;
-    tile.rows = block.rows;
-    tile.y = run.y + at;
-    tile.finish = {epilogue.scale ? epilogue.scale + output : nullptr,
-                   epilogue.bias ? epilogue.bias + output : nullptr,
-                   epilogue.addend ? epilogue.addend + at : nullptr, epilogue.low, epilogue.high};
-    for (std::int64_t v = 0; v < piece.vectors;) {
-      const std::int64_t left = piece.vectors - v;
-      const int vectors = left == 4 ? 2 : static_cast<int>(std::min<std::int64_t>(left, 3));
-      tile.vectors = place.vectors + v;
+  tile.depth = count * shape.kernel_height * shape.kernel_width;
+  tile.last = layout_.lanes;
+  tile.resume = channel > 0;
+  tile.unfinished = channel + count < channels();
+  tile.y_row = shape.out_height * shape.out_width;
+  tile.finish.low = run.epilogue.low;
+  tile.finish.high = run.epilogue.high;
+  return tile;
+}
+
+// To the outputs from `output` of the group on, at the pixels from `pixel` of the piece on.
+void DenseConvPlan::move(PixelTile& tile, const Run& run, const Piece& piece, std::int64_t pixel,
+                         std::int64_t output) const {
+  const ConvShape& shape = layout_.shape;
+  const Epilogue& epilogue = run.epilogue;
+  output += piece.group * (shape.outputs / shape.groups);
+  const std::int64_t place =
+      (piece.image * shape.outputs + output) * tile.y_row + piece.first_pixel + pixel;
+  tile.y = run.y + place;
+  tile.finish.scale = epilogue.scale ? epilogue.scale + output : nullptr;
+  tile.finish.bias = epilogue.bias ? epilogue.bias + output : nullptr;
+  tile.finish.addend = epilogue.addend ? epilogue.addend + place : nullptr;
+}
+
+// Multiplies a run of channels by the output blocks begin to before end. What a tile reads stays in
+// the first cache while the blocks pass by.
+void DenseConvPlan::multiply(const Run& run, const Piece& piece, std::int64_t channel,
+                             std::int64_t begin, std::int64_t end, const Workplace& place) const {
+  const std::int64_t vectors = layout_.count(piece.pixels).vectors;
+  PixelTile own = tile(run, piece, channel, place.slab);
+  const float* inputs = own.inputs;
+  for (std::int64_t v = 0; v < vectors;) {
+    const std::int64_t left = vectors - v;
+    const int width = left == 4 ? 2 : static_cast<int>(std::min<std::int64_t>(left, MAX_VECTORS));
+    const std::int64_t pixel = v * layout_.lanes;
+    own.inputs = inputs + pixel;
+    if (width == left) {
+      own.last = static_cast<int>(std::min<std::int64_t>(
+          layout_.lanes, piece.pixels - pixel - (width - 1) * layout_.lanes));
       // Where the image is read in place, nothing beyond it may be.
-      tile.partial_loads = layout_.in_place && tile.vectors[vectors - 1].count < layout_.lanes;
-      tile.sums = place.sums + (b * piece.vectors + v) * layout_.rows * layout_.lanes;
-      weights_.tile().pixels(tile, block.packed, vectors);
-      v += vectors;
+      own.partial_loads = layout_.in_place && own.last < layout_.lanes;
+    }
+    for (std::int64_t b = begin; b < end; ++b) {
+      const OutputBlock& block = layout_.blocks[static_cast<std::size_t>(b)];
+      move(own, run, piece, pixel, block.first);
+      own.weights = weights_.at(piece.group, channel, block);
+      own.rows = block.rows;
+      if (place.sums) own.sums = place.sums + (b * vectors + v) * layout_.rows * layout_.lanes;
+      weights_.tile().pixels(own, block.packed, width);
+    }
+    v += width;
+  }
+  multiply_lone(run, piece, channel, begin, end, place);
+}
+
+void DenseConvPlan::multiply_lone(const Run& run, const Piece& piece, std::int64_t channel,
+                                  std::int64_t begin, std::int64_t end,
+                                  const Workplace& place) const {
+  const PixelCount count = layout_.count(piece.pixels);
+  const auto blocks = static_cast<std::int64_t>(layout_.blocks.size());
+  const OutputBlock& first = layout_.blocks[static_cast<std::size_t>(begin)];
+  const OutputBlock& last = layout_.blocks[static_cast<std::size_t>(end - 1)];
+  for (std::int64_t i = 0; i < count.lone; ++i) {
+    const std::int64_t pixel = count.vectors * layout_.lanes + i;
+    LonePixel lone{};
+    lone.tile = tile(run, piece, channel, place.slab);
+    lone.tile.inputs += pixel;
+    move(lone.tile, run, piece, pixel, first.first);
+    lone.tile.weights = weights_.at(piece.group, channel, first);
+    lone.block_weights = lone.tile.depth * layout_.rows;
+    lone.outputs = last.first + last.rows - first.first;
+    if (place.sums) {
+      lone.tile.sums = place.sums + (count.vectors * layout_.lanes + i) * blocks * layout_.rows +
+                       begin * layout_.rows;
+    }
+    weights_.tile().lone_pixel(lone);
+  }
+}
+
+// Each piece by one thread.
+void DenseConvPlan::run_pieces(const Run& run, std::int64_t begin, std::int64_t end,
+                               const Workplace& place) const {
+  const auto blocks = static_cast<std::int64_t>(layout_.blocks.size());
+  for (; begin < end; ++begin) {
+    const Piece own = piece(run.cut, begin);
+    for (std::int64_t channel = 0; channel < channels(); channel += layout_.channels) {
+      const std::int64_t count = std::min(layout_.channels, channels() - channel);
+      if (!layout_.in_place) fill(run, own, channel, 0, count, place.slab);
+      multiply(run, own, channel, 0, blocks, place);
+    }
+  }
+}
+
+// Each piece by all threads, which share its outputs.
+void DenseConvPlan::run_together(const Run& run, std::int64_t pieces, const Workplace& place,
+                                 Pool& pool) const {
+  const auto blocks = static_cast<std::int64_t>(layout_.blocks.size());
+  for (std::int64_t index = 0; index < pieces; ++index) {
+    const Piece common = piece(run.cut, index);
+    for (std::int64_t channel = 0; channel < channels(); channel += layout_.channels) {
+      if (!layout_.in_place) {
+        pool.split(std::min(layout_.channels, channels() - channel),
+                   [&](std::int64_t begin, std::int64_t end, int) {
+                     fill(run, common, channel, begin, end, place.slab);
+                   });
+      }
+      pool.split(blocks, [&](std::int64_t begin, std::int64_t end, int) {
+        multiply(run, common, channel, begin, end, place);
+      });
     }
   }
 }
 
 void DenseConvPlan::run(const float* x, float* y, std::int64_t images, const Epilogue& epilogue,
                         std::byte* scratch, Pool& pool) const {
-  const ConvShape& shape = layout_.shape;
-  const std::int64_t channels = shape.channels / shape.groups;
   Run run{x, y, epilogue, layout_.cut(images, pool.threads()), nullptr};
   const Sizes sizes(layout_, run.cut);
   auto* offsets = reinterpret_cast<std::int32_t*>(scratch);
@@ -229,40 +322,16 @@ void DenseConvPlan::run(const float* x, float* y, std::int64_t images, const Epi
   run.offsets = offsets;
   const auto workplace = [&](int worker) {
     std::byte* from = scratch + sizes.offsets + sizes.place() * static_cast<std::size_t>(worker);
-    return Workplace{reinterpret_cast<float*>(from), reinterpret_cast<float*>(from + sizes.slab),
-                     reinterpret_cast<TileVector*>(from + sizes.slab + sizes.sums)};
+    return Workplace{reinterpret_cast<float*>(from),
+                     sizes.sums ? reinterpret_cast<float*>(from + sizes.slab) : nullptr};
   };
-  const auto blocks = static_cast<std::int64_t>(layout_.blocks.size());
-  const std::int64_t pieces = images * run.cut.pieces * shape.groups;
-  if (!run.cut.split_outputs) {
+  const std::int64_t pieces = images * run.cut.pieces * layout_.shape.groups;
+  if (run.cut.split_outputs) {
+    run_together(run, pieces, workplace(0), pool);
+  } else {
     pool.split(pieces, [&](std::int64_t begin, std::int64_t end, int worker) {
-      const Workplace place = workplace(worker);
-      for (std::int64_t index = begin; index < end; ++index) {
-        const Piece own = piece(run.cut, index);
-        layout_.place(own.first_pixel, own.pixels, place.vectors);
-        for (std::int64_t from = 0; from < channels; from += run.cut.channels) {
-          fill(run, own, from, 0, std::min(run.cut.channels, channels - from), place.slab);
-          multiply(run, own, from, 0, blocks, place);
-        }
-      }
+      run_pieces(run, begin, end, workplace(worker));
     });
-    return;
-  }
-  const Workplace place = workplace(0);
-  for (std::int64_t index = 0; index < pieces; ++index) {
-    const Piece common = piece(run.cut, index);
-    layout_.place(common.first_pixel, common.pixels, place.vectors);
-    for (std::int64_t from = 0; from < channels; from += run.cut.channels) {
-      if (!layout_.in_place) {
-        pool.split(std::min(run.cut.channels, channels - from),
-                   [&](std::int64_t begin, std::int64_t end, int) {
-                     fill(run, common, from, begin, end, place.slab);
-                   });
-      }
-      pool.split(blocks, [&](std::int64_t begin, std::int64_t end, int) {
-        multiply(run, common, from, begin, end, place);
-      });
-    }
   }
 }
 

@@ -1,24 +1,27 @@
-// How a dense convolution is cut into pieces; used by conv_dense.cc alone.
+// How a dense convolution is cut into pieces; used by the convolutions of dense weights alone.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
-#include "kernels/dense_tile.h"
 #include "kernels/layers.h"
 
 namespace laconic::kernels {
 
-// Outputs of a group that are computed together: `rows` of them, packed in `packed` columns.
+// Outputs of a group that are computed together: `rows` of them, in `packed` columns from `column`
+// on of the group's packed weights.
 struct OutputBlock {
-  std::int64_t first;    // in its group
-  std::int64_t weights;  // place of [depth][packed] among the group's packed weights
+  std::int64_t first, column;
   int rows, packed;
 };
 
-std::vector<OutputBlock> output_blocks(std::int64_t outputs, std::int64_t depth, int rows);
+std::vector<OutputBlock> output_blocks(std::int64_t outputs, int rows);
 
-// Where a kernel row or column is found in a slab: among the planes of its phase, `shift` further.
+// How many channels of a group are multiplied before the next ones, so that what a tile reads of
+// them stays in the first cache.
+std::int64_t channels_at_a_time(const ConvShape& shape, int lanes);
+
+// Where a kernel row or column is found in a slab: in which plane, how many positions further.
 struct KernelPlace {
   std::int64_t plane, shift;
 };
@@ -38,34 +41,37 @@ struct SlabAxis {
 struct ConvCut {
   std::int64_t units = 1;       // a piece; the last piece of an image may have fewer
   std::int64_t pieces = 1;      // an image
-  std::int64_t channels = 1;    // a group's channels that are multiplied before the next ones
   std::int64_t plane_rows = 0;  // of a slab's plane
   std::int64_t channel_floats = 0;
   bool split_outputs = false;  // threads share a piece; otherwise each has pieces of its own
 };
 
+// The vectors of a piece's pixels, and the pixels after them that are computed one by one.
+struct PixelCount {
+  std::int64_t vectors, lone;
+};
+
 struct ConvLayout {
   ConvShape shape;
-  int lanes = 1, rows = 1;  // of a tile
-  bool in_place = false;    // 1x1, stride 1: no slab
-  bool by_row = false;      // vectors of pixels end at the end of a row
+  int lanes, rows;        // of a tile
+  std::int64_t channels;  // of a group, that are multiplied before the next ones
+  bool in_place = false;  // 1x1, stride 1: no slab
   SlabAxis x, y;
-  std::int64_t slab_width = 0;
   std::vector<OutputBlock> blocks;
 
-  ConvLayout(const ConvShape& shape, int lanes, int rows);
+  ConvLayout(const ConvShape& shape, int lanes, int rows, std::int64_t channels);
   std::int64_t unit_pixels() const;
   std::int64_t units() const;  // of an image
-  std::int64_t vectors(std::int64_t pixels) const;
+  PixelCount count(std::int64_t pixels) const;
   ConvCut cut(std::int64_t images, int threads) const;
-  // Fills `offsets` [channels of the cut * kernel size].
+  // Fills `offsets` [channels * kernel size].
   void offsets(const ConvCut& cut, std::int32_t* offsets) const;
-  // Fills `to` [vectors(pixels)] for pixels from `first` of the image on.
-  void place(std::int64_t first, std::int64_t pixels, TileVector* to) const;
 
  private:
   void size(ConvCut& cut) const;
   void limit(ConvCut& cut) const;
+  double multiplying(const ConvCut& cut, std::int64_t output_blocks) const;
+  double copying(const ConvCut& cut) const;
 };
 
 }  // namespace laconic::kernels

@@ -20,27 +20,29 @@ struct TileFinish {
   float low, high;
 };
 
-// A vector of columns: where it begins among the inputs and in a row of y, and how many lanes
-// count.
-struct TileVector {
-  std::int32_t input, output, count;
-};
-
-// Rows are outputs of a convolution, columns are pixels.
+// Rows are outputs of a convolution, columns are pixels that follow each other.
 struct PixelTile {
   const float* weights;         // [depth][packed rows]
-  const float* inputs;          // vector v at step k: inputs[vectors[v].input + offsets[k] ...]
+  const float* inputs;          // vector v at step k: inputs[v * LANES + offsets[k] ...]
   const std::int32_t* offsets;  // [depth]
   std::int64_t depth;
-  const TileVector* vectors;
-  bool partial_loads;  // read no more than `count` lanes of a vector
+  int last;            // lanes of the last vector that are pixels
+  bool partial_loads;  // read no more than those
   float* sums;         // [packed rows][vectors][LANES]: where an unfinished tile is kept
   bool resume;         // go on from `sums`, not from zero
   bool unfinished;     // leave the result in `sums`
-  float* y;            // row r, vector v: y[r * y_row + vectors[v].output ...]
+  float* y;            // row r, vector v: y[r * y_row + v * LANES ...]
   std::int64_t y_row;
   int rows;           // rows to store, at most the packed ones
   TileFinish finish;  // scale and bias of these rows; addend is moved as y is
+};
+
+// One pixel of several full blocks of outputs, for pixels that would leave a vector all but empty.
+// The fields mean what they mean above, for the first block; sums is [blocks][rows].
+struct LonePixel {
+  PixelTile tile;
+  std::int64_t block_weights;  // from one block's weights to the next
+  std::int64_t outputs;        // to store; all blocks but the last are full
 };
 
 // Rows are rows of an activation, columns are packed in a panel.
@@ -65,6 +67,8 @@ struct DenseTileKernels {
   int rows;  // of a full tile
   // packed_rows is a power of two up to `rows`; vectors is 1 to MAX_VECTORS.
   void (*pixels)(const PixelTile& tile, int packed_rows, int vectors);
+  // Of full blocks of rows.
+  void (*lone_pixel)(const LonePixel& pixel);
   // 1 to `rows` rows.
   void (*panel)(const PanelTile& tile, int rows, int vectors);
   // A full tile whose left side is packed, of which the first `stored` rows are stored.
