@@ -25,19 +25,18 @@ LACONIC_PAIR(Or, IS_TRUTH, a || b);
 LACONIC_PAIR(Xor, IS_TRUTH, a != b);
 #undef LACONIC_PAIR
 
-template <typename T>
-constexpr bool IS_UNSIGNED = IS_INTEGER<T> && std::is_unsigned_v<T>;
-
-// A shift by all the bits or more leaves none.
+// Copies of the sign come in from the left. A shift by less than 0, or by all the bits or more,
+// leaves nothing but them.
 template <bool left>
 struct Shift {
   template <typename T>
-  static constexpr bool takes = IS_UNSIGNED<T>;
+  static constexpr bool takes = IS_INTEGER<T>;
   template <typename T>
   static T of(T a, T b) {
-    if (b >= 8 * sizeof(T)) return 0;
-    const std::uint64_t wide = a;
-    return static_cast<T>(left ? wide << b : wide >> b);
+    const bool all = b < 0 || static_cast<std::uint64_t>(b) >= 8 * sizeof(T);
+    if (all) return left || a >= 0 ? T{0} : static_cast<T>(-1);
+    if (left) return static_cast<T>(static_cast<std::uint64_t>(a) << b);
+    return static_cast<T>(a >> b);
   }
 };
 

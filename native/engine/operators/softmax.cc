@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "engine/operators/broadcast.h"
+#include "engine/operators/slabs.h"
 #include "engine/operators/tables.h"
 #include "kernels/rows.h"
 
@@ -14,15 +15,6 @@ using kernels::Rows;
 
 constexpr std::int64_t COST = 8;              // of one item, in additions
 constexpr std::int64_t COLUMNS_AT_ONCE = 64;  // a share of the columns of one slab
-
-// An array as slabs of `depth` rows of `inner` items; the axis goes over the rows.
-struct Slabs {
-  Slabs(const Shape& shape, int axis)
-      : outer(shape.count(0, axis)),
-        depth(shape[axis]),
-        inner(shape.count(axis + 1, shape.rank())) {}
-  std::int64_t outer, depth, inner;
-};
 
 void softmax(double* x, std::int64_t depth, std::int64_t stride, bool logarithmic) {
   double top = x[0], total = 0;
@@ -62,9 +54,8 @@ class Softmax final : public Operator {
       split_items(running.pool(), slabs.outer * slabs.inner, COST * slabs.depth,
                   [&](std::int64_t begin, std::int64_t end) {
                     for (std::int64_t i = begin; i < end; ++i) {
-                      softmax(y.as<double>() + i / slabs.inner * slabs.depth * slabs.inner +
-                                  i % slabs.inner,
-                              slabs.depth, slabs.inner, logarithmic);
+                      softmax(y.as<double>() + slabs.place(i), slabs.depth, slabs.inner,
+                              logarithmic);
                     }
                   });
     } else if (slabs.inner == 1) {
@@ -136,7 +127,7 @@ class Hardmax final : public Operator {
     std::fill_n(y, slabs.outer * slabs.depth * slabs.inner, T{0});
     if (slabs.depth == 0) return;
     for (std::int64_t i = 0; i < slabs.outer * slabs.inner; ++i) {
-      const std::int64_t place = i / slabs.inner * slabs.depth * slabs.inner + i % slabs.inner;
+      const std::int64_t place = slabs.place(i);
       std::int64_t best = place;
       for (std::int64_t k = 1; k < slabs.depth; ++k) {
         if (x[place + k * slabs.inner] > x[best]) best = place + k * slabs.inner;

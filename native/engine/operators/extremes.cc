@@ -1,0 +1,162 @@
+// Places of the largest and smallest items: ArgMax, ArgMin, TopK.
+#include <algorithm>
+#include <vector>
+
+#include "engine/operators/broadcast.h"
+#include "engine/operators/elementwise.h"
+#include "engine/operators/slabs.h"
+#include "engine/operators/tables.h"
+
+namespace laconic::engine {
+
+namespace {
+
+// NaN beats every number, as in NumPy.
+template <bool largest, typename T>
+bool beats(T a, T b) {
+  if (b != b) return false;
+  return a != a || (largest ? a > b : a < b);
+}
+
+template <bool largest>
+class ExtremePlace final : public Operator {
+ public:
+  explicit ExtremePlace(Making& making)
+      : operation_(making.node().operation),
+        axis_(making.node().integer("axis", 0)),
+        keep_(making.node().integer("keepdims", 1) != 0),
+        last_(making.node().integer("select_last_index", 0) != 0) {}
+
+  std::unique_ptr<Prepared> plan(Planning& planning) const override {
+    const Tensor& x = planning.input(0);
+    const int axis = axis_of(axis_, x.rank());
+    if (x.type == DType::boolean || x.shape[axis] == 0) {
+      throw Mismatch(operation_ + " takes one number or more, found " + x.text());
+    }
+    Shape out;
+    for (int k = 0; k < x.rank(); ++k) {
+      if (k != axis) {
+        out.push(x.shape[k]);
+      } else if (keep_) {
+        out.push(1);
+      }
+    }
+    planning.output(0, DType::i64, out);
+    return nullptr;
+  }
+
+  void run(const Running& running) const override {
+    const Tensor& x = running.input(0);
+    const Slabs slabs(x.shape, axis_of(axis_, x.rank()));
+    with_type(x.type, [&](auto item) {
+      using T = decltype(item);
+      if constexpr (IS_NUMBER<T>) {
+        find(running.pool(), slabs, x.as<T>(), running.output(0).as<std::int64_t>());
+      }
+    });
+  }
+
+ private:
+  template <typename T>
+  void find(Pool& pool, const Slabs& slabs, const T* x, std::int64_t* y) const {
+    split_items(pool, slabs.outer * slabs.inner, slabs.depth,
+                [&](std::int64_t begin, std::int64_t end) {
+                  for (std::int64_t i = begin; i < end; ++i) {
+                    const T* items = x + slabs.place(i);
+                    std::int64_t best = 0;
+                    for (std::int64_t k = 1; k < slabs.depth; ++k) {
+                      const T item = items[k * slabs.inner], held = items[best * slabs.inner];
+                      if (beats<largest>(item, held) || (last_ && !beats<largest>(held, item)))
+                        best = k;
+                    }
+                    y[i] = best;
+                  }
+                });
+  }
+
+  std::string operation_;
+  std::int64_t axis_;
+  bool keep_, last_;
+};
+
+// The K largest or smallest items along an axis and their places; of equals, the first ones.
+class TopK final : public Operator {
+ public:
+  explicit TopK(Making& making)
+      : axis_(making.node().integer("axis", -1)),
+        largest_(making.node().integer("largest", 1) != 0) {}
+
+  std::unique_ptr<Prepared> plan(Planning& planning) const override {
+    const Tensor& x = planning.input(0);
+    const int axis = axis_of(axis_, x.rank());
+    const std::vector<std::int64_t> k = planning.integers(1);
+    if (x.type == DType::boolean || k.size() != 1 || k[0] < 0 || k[0] > x.shape[axis]) {
+      throw Mismatch("TopK takes numbers and a K of at most their count along the axis, found " +
+                     x.text() + " and K of " + (k.size() == 1 ? std::to_string(k[0]) : "no") +
+                     " item");
+    }
+    Shape out = x.shape;
+    out[axis] = k[0];
+    if (planning.wants(0)) planning.output(0, x.type, out);
+    if (planning.wants(1)) planning.output(1, DType::i64, out);
+    planning.scratch(sizeof(std::int64_t) * static_cast<std::size_t>(x.shape[axis]) *
+                     static_cast<std::size_t>(planning.threads()));
+    return nullptr;
+  }
+
+  void run(const Running& running) const override {
+    const Tensor& x = running.input(0);
+    with_type(x.type, [&](auto item) {
+      using T = decltype(item);
+      if constexpr (IS_NUMBER<T>) {
+        largest_ ? choose<true, T>(running, x) : choose<false, T>(running, x);
+      }
+    });
+  }
+
+ private:
+  template <bool largest, typename T>
+  void choose(const Running& running, const Tensor& x) const {
+    const int axis = axis_of(axis_, x.rank());
+    const Slabs slabs(x.shape, axis);
+    const Tensor& out = running.output(running.wants(0) ? 0 : 1);
+    const std::int64_t count = out.shape[axis];
+    auto* space = reinterpret_cast<std::int64_t*>(running.scratch());
+    running.pool().split(
+        slabs.outer * slabs.inner, [&](std::int64_t begin, std::int64_t end, int worker) {
+          std::int64_t* places = space + worker * slabs.depth;
+          for (std::int64_t i = begin; i < end; ++i) {
+            const T* items = x.as<T>() + slabs.place(i);
+            for (std::int64_t k = 0; k < slabs.depth; ++k) places[k] = k;
+            std::partial_sort(
+                places, places + count, places + slabs.depth, [&](std::int64_t a, std::int64_t b) {
+                  const T left = items[a * slabs.inner], right = items[b * slabs.inner];
+                  if (beats<largest>(left, right)) return true;
+                  return !beats<largest>(right, left) && a < b;
+                });
+            const std::int64_t first = i / slabs.inner * count * slabs.inner + i % slabs.inner;
+            for (std::int64_t k = 0; k < count; ++k) {
+              const std::int64_t to = first + k * slabs.inner;
+              if (running.wants(0)) running.output(0).as<T>()[to] = items[places[k] * slabs.inner];
+              if (running.wants(1)) running.output(1).as<std::int64_t>()[to] = places[k];
+            }
+          }
+        });
+  }
+
+  std::int64_t axis_;
+  bool largest_;
+};
+
+}  // namespace
+
+std::vector<Entry> extreme_operators() {
+  const std::vector<const char*> attributes = {"axis", "keepdims", "select_last_index"};
+  return {
+      {"ArgMax", make<ExtremePlace<true>>, attributes, 1},
+      {"ArgMin", make<ExtremePlace<false>>, attributes, 1},
+      {"TopK", make<TopK>, {"axis", "largest", "sorted"}, 2},
+  };
+}
+
+}  // namespace laconic::engine
