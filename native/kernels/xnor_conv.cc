@@ -6,6 +6,7 @@
 
 #include "kernels/finish_sums.h"
 #include "kernels/pack_signs.h"
+#include "kernels/scratch.h"
 #include "kernels/signs.h"
 #include "kernels/unfold.h"
 #include "kernels/xnor_count.h"
@@ -30,23 +31,6 @@ const XnorKernels& xnor() {
 
 constexpr std::int64_t OUTPUTS = 32;  // whose sums are finished while they are in the cache
 
-std::size_t rounded(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
-
-// Hands out pieces of scratch memory.
-class Pieces {
- public:
-  explicit Pieces(std::byte* begin) : next_(begin) {}
-  template <typename T>
-  T* take(std::size_t count) {
-    T* piece = reinterpret_cast<T*>(next_);
-    next_ += rounded(count * sizeof(T));
-    return piece;
-  }
-
- private:
-  std::byte* next_;
-};
-
 class Plan final : public XnorConvPlan {
  public:
   Plan(const std::uint32_t* signs, const float* alphas, const ConvShape& shape)
@@ -62,7 +46,7 @@ class Plan final : public XnorConvPlan {
         words_((channels_ + 31) / 32) {}
 
   std::size_t scratch_bytes(std::int64_t images, int threads) const override {
-    return packed_bytes(images) + static_cast<std::size_t>(threads) * tile_bytes();
+    return packed_bytes(images) + static_cast<std::size_t>(threads) * room_bytes();
   }
 
   bool run(const float* x, float* y, std::int64_t images, const Epilogue& epilogue,
@@ -80,28 +64,24 @@ class Plan final : public XnorConvPlan {
     return static_cast<std::int64_t>(kernels_.lanes) * kernels_.vectors;
   }
   std::size_t packed_bytes(std::int64_t images) const {
-    return rounded(
-        static_cast<std::size_t>(images * shape_.groups * words_ * shape_.height * shape_.width) *
-        4);
+    const std::int64_t words = images * shape_.groups * words_ * shape_.height * shape_.width;
+    return rounded_to_line(static_cast<std::size_t>(words) * 4);
   }
-  std::size_t tile_bytes() const {
-    const std::size_t width = static_cast<std::size_t>(most_width());
-    const std::size_t columns = static_cast<std::size_t>(taps_ * words_) * width;
-    return rounded(columns * 4) + rounded(static_cast<std::size_t>(taps_) * width * 4) +
-           rounded(width * 4) + rounded(static_cast<std::size_t>(OUTPUTS) * width * 4) +
-           rounded(columns * kernels_.panel_bytes);
-  }
-  Room room(std::byte* begin) const {
-    Pieces pieces(begin);
-    const std::size_t width = static_cast<std::size_t>(most_width());
-    const std::size_t columns = static_cast<std::size_t>(taps_ * words_) * width;
+  // The memory of one thread.
+  Room room(Pieces& pieces) const {
+    const std::int64_t width = most_width(), columns = taps_ * words_ * width;
     Room out{};
     out.columns = pieces.take<std::uint32_t>(columns);
-    out.inside = pieces.take<std::uint32_t>(static_cast<std::size_t>(taps_) * width);
+    out.inside = pieces.take<std::uint32_t>(taps_ * width);
     out.most = pieces.take<std::int32_t>(width);
-    out.sums = pieces.take<std::int32_t>(static_cast<std::size_t>(OUTPUTS) * width);
+    out.sums = pieces.take<std::int32_t>(OUTPUTS * width);
     out.panel = pieces.take<std::byte>(columns * kernels_.panel_bytes);
     return out;
+  }
+  std::size_t room_bytes() const {
+    Pieces pieces(nullptr);
+    room(pieces);
+    return pieces.bytes();
   }
 
   bool pack(const float* x, std::int64_t images, float magnitude, std::uint32_t* packed,
@@ -209,10 +189,10 @@ bool Plan::run(const float* x, float* y, std::int64_t images, const Epilogue& ep
   const std::int64_t tiles = (vectors + kernels_.vectors - 1) / kernels_.vectors;
   const std::int64_t threads = pool.threads();
   const std::int64_t parts = tiles * shape_.groups >= 4 * threads ? 1 : std::min(threads, outputs_);
-  const std::size_t room_bytes = tile_bytes();
   std::byte* rooms = scratch + packed_bytes(images);
   pool.split(parts * shape_.groups * tiles, [&](std::int64_t begin, std::int64_t end, int worker) {
-    const Room mine = room(rooms + static_cast<std::size_t>(worker) * room_bytes);
+    Pieces pieces(rooms + static_cast<std::size_t>(worker) * room_bytes());
+    const Room mine = room(pieces);
     for (std::int64_t item = begin; item < end; ++item) {
       const std::int64_t tile = item % tiles, rest = item / tiles;
       const std::int64_t group = rest % shape_.groups, part = rest / shape_.groups;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "check.h"
+#include "kernels/binary_conv.h"
 #include "kernels/instructions.h"
 #include "kernels/signs.h"
 #include "kernels/xnor_conv.h"
@@ -220,6 +221,46 @@ TEST("inputs that are not of one magnitude are refused, wherever they stand") {
         CHECK(!run() || (x.size() == 1 && odd == 1.0000001f) || (x.size() == 1 && odd == 0.5f));
         x[place] = kept;
         CHECK(run());
+      }
+    }
+  }
+}
+
+TEST("a convolution of floats with binary weights is that of plain loops") {
+  const Widest restored;
+  check::Random random(5);
+  for (const Example& example : examples()) {
+    const ConvShape& s = example.shape;
+    const auto weights = binary_weights(random, s.outputs, s.depth());
+    const auto x =
+        random.floats(static_cast<std::size_t>(example.images * s.channels * s.height * s.width));
+    const auto scale = random.floats(static_cast<std::size_t>(s.outputs));
+    const auto bias = random.floats(static_cast<std::size_t>(s.outputs));
+    const std::size_t size =
+        static_cast<std::size_t>(example.images * s.outputs * s.out_height * s.out_width);
+    const auto addend = random.floats(size);
+    Epilogue full;
+    full.scale = scale.data();
+    full.bias = bias.data();
+    full.addend = addend.data();
+    full.low = -30.0f;
+    full.high = 40.0f;
+    for (const Epilogue& epilogue : {Epilogue{}, full}) {
+      const auto expected = plain(example, x.data(), weights.data(), epilogue);
+      std::vector<float> first;  // every set adds in one order
+      for (Instructions set : SETS) {
+        use_at_most(set);
+        const auto conv = binary_conv(weights.data(), s);
+        const auto plan = conv->plan(s);
+        for (int threads : {1, 2, 3}) {
+          Pool pool(threads);
+          Scratch scratch(plan->scratch_bytes(example.images, threads));
+          std::vector<float> y(size, NAN);
+          plan->run(x.data(), y.data(), example.images, epilogue, scratch.begin(), pool);
+          CHECK(check::deviation(y, expected) < 3e-6);
+          if (first.empty()) first = y;
+          CHECK(y == first);
+        }
       }
     }
   }
