@@ -8,8 +8,10 @@
 namespace laconic::engine {
 
 std::vector<Entry> activation_operators();
+std::vector<Entry> axis_normalisation_operators();
 std::vector<Entry> comparison_operators();
 std::vector<Entry> control_operators();
+std::vector<Entry> conv_transpose_operators();
 std::vector<Entry> conversion_operators();
 std::vector<Entry> convolution_operators();
 std::vector<Entry> creation_operators();
@@ -20,6 +22,7 @@ std::vector<Entry> global_pooling_operators();
 std::vector<Entry> indexing_operators();
 std::vector<Entry> integer_operators();
 std::vector<Entry> joining_operators();
+std::vector<Entry> layer_normalisation_operators();
 std::vector<Entry> linear_operators();
 std::vector<Entry> normalisation_operators();
 std::vector<Entry> pooling_operators();
