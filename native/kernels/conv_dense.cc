@@ -68,7 +68,8 @@ class DenseConv final : public ConvWeights {
   std::vector<float> packed_;
 };
 
-// What a thread has of its own, or all share when they split the outputs of a piece.
+// What a thread has of its own: the planes and unfinished sums of a run of channels. Threads that
+// split the outputs of a piece share the planes of all channels.
 struct Workplace {
   float *slab, *sums;
 };
@@ -138,8 +139,10 @@ DenseConvPlan::Sizes::Sizes(const ConvLayout& layout, const ConvCut& cut) {
   const ConvShape& shape = layout.shape;
   const std::int64_t kernel = shape.kernel_height * shape.kernel_width;
   offsets = line_bytes(layout.channels * kernel * 4);
-  if (!layout.in_place) slab = line_bytes(layout.channels * cut.channel_floats * 4);
-  if (layout.channels < shape.channels / shape.groups) {
+  const std::int64_t all = shape.channels / shape.groups;
+  const std::int64_t filled = cut.split_outputs ? all : layout.channels;
+  if (!layout.in_place) slab = line_bytes(filled * cut.channel_floats * 4);
+  if (layout.channels < all) {
     const std::int64_t vectors =
         (cut.units * layout.unit_pixels() + layout.lanes - 1) / layout.lanes;
     const auto blocks = static_cast<std::int64_t>(layout.blocks.size());
@@ -299,17 +302,18 @@ void DenseConvPlan::run_together(const Run& run, std::int64_t pieces, const Work
   const auto blocks = static_cast<std::int64_t>(layout_.blocks.size());
   for (std::int64_t index = 0; index < pieces; ++index) {
     const Piece common = piece(run.cut, index);
-    for (std::int64_t channel = 0; channel < channels(); channel += layout_.channels) {
-      if (!layout_.in_place) {
-        pool.split(std::min(layout_.channels, channels() - channel),
-                   [&](std::int64_t begin, std::int64_t end, int) {
-                     fill(run, common, channel, begin, end, place.slab);
-                   });
-      }
-      pool.split(blocks, [&](std::int64_t begin, std::int64_t end, int) {
-        multiply(run, common, channel, begin, end, place);
+    if (!layout_.in_place) {
+      pool.split(channels(), [&](std::int64_t begin, std::int64_t end, int) {
+        fill(run, common, 0, begin, end, place.slab);
       });
     }
+    pool.split(blocks, [&](std::int64_t begin, std::int64_t end, int) {
+      for (std::int64_t channel = 0; channel < channels(); channel += layout_.channels) {
+        Workplace part = place;
+        part.slab += channel * run.cut.channel_floats;
+        multiply(run, common, channel, begin, end, part);
+      }
+    });
   }
 }
 

@@ -132,10 +132,9 @@ ConvCut ConvLayout::cut(std::int64_t images, int threads) const {
   if (threads <= 1) return chosen;
   const ConvCut whole = chosen;
   const auto all_blocks = static_cast<std::int64_t>(blocks.size());
-  const double rounds = static_cast<double>(up(shape.channels / shape.groups, channels));
   double least = static_cast<double>(images * whole.pieces * shape.groups) *
                  (multiplying(whole, up(all_blocks, threads)) + copying(whole) / threads +
-                  rounds * (in_place ? 1 : 2) * ROUND_CYCLES);
+                  (in_place ? 1 : 2) * ROUND_CYCLES);
   chosen.split_outputs = true;
   for (std::int64_t parts = whole.pieces; parts <= std::min(whole.pieces + threads, units());
        ++parts) {
