@@ -231,6 +231,13 @@ void MappedCopy::run(const void* source, void* target, std::size_t item, Pool& p
   });
 }
 
+void give(Planning& planning, int output, const Tensor& tensor) {
+  with_type(tensor.type, [&](auto item) {
+    using T = decltype(item);
+    std::copy_n(tensor.as<T>(), tensor.count(), planning.known<T>(output, tensor.shape));
+  });
+}
+
 void fill(void* target, const void* value, std::size_t item, std::int64_t count) {
   with_item(item, [&](auto kind) {
     using T = decltype(kind);

@@ -92,7 +92,10 @@ class MappedCopy {
   std::int64_t rows_ = 1;
 };
 
-// The items of one array written into all of another.
+// Declares an output that is known: a copy of the tensor.
+void give(Planning& planning, int output, const Tensor& tensor);
+
+// One item, of `item` bytes, written to `count` places.
 void fill(void* target, const void* value, std::size_t item, std::int64_t count);
 
 }  // namespace laconic::engine

