@@ -1,14 +1,15 @@
 """Latency and memory; with a clock and allocations that a test controls."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
+from laconic.container import Node, Program, Value, pack_bytes
+from laconic.container import program as program_section
+from laconic.errors import MismatchError
 from laconic.measure import latency as latency_room
 from laconic.measure.latency import WARM_UP, latency
-from laconic.measure.memory import peak_memory_bytes
+from laconic.measure.memory import running_bytes
 from laconic.measure.versions import versions
 
 
@@ -41,32 +42,32 @@ def test_matrix_products_use_the_threads_that_the_record_says(threads):
     assert set(seen) == {threads}
 
 
-def test_peak_memory_is_what_a_call_holds_at_its_worst_moment():
-    def call():
-        for _ in range(3):
-            first = np.ones(1_000_000, np.uint8)
-            second = np.concatenate([first, first])
-            del first, second
-
-    assert 3_000_000 <= peak_memory_bytes(call) < 3_100_000
-
-
-def test_what_was_there_before_is_not_counted():
-    """Nor an earlier peak, when somebody else traces memory already; who goes on tracing."""
-    tracemalloc.start()
-    try:
-        kept = np.ones(5_000_000, np.uint8)
-        np.ones(9_000_000, np.uint8)
-        assert peak_memory_bytes(lambda: kept[:10].copy()) < 100_000
-        assert tracemalloc.is_tracing()
-    finally:
-        tracemalloc.stop()
+def wide_file(width, repeats):
+    """A network that repeats its input, a vector, so many times."""
+    times = {"times": np.int64([repeats])}
+    program = Program(
+        20,
+        (Value("x", "F32", (width,)),),
+        (Value("y", "F32", (repeats * width,)),),
+        (Node("Tile", ("x", "times"), ("y",)),),
+        times,
+    )
+    return pack_bytes([], {"program": program_section.encode(program, [])})
 
 
-def test_tracing_ends_with_the_call_even_when_it_fails():
-    with pytest.raises(ZeroDivisionError):
-        peak_memory_bytes(lambda: 1 / 0)
-    assert not tracemalloc.is_tracing()
+def test_memory_is_what_a_process_takes_on_while_it_runs():
+    width = 250_000
+    few, many = (
+        running_bytes(wide_file(width, repeats), [np.ones(width, np.float32)], 2**30)
+        for repeats in (1, 40)
+    )
+    assert 39 * 4 * width <= many < 5 * 40 * 4 * width
+    assert few < many - 30 * 4 * width
+
+
+def test_a_network_that_fails_in_its_process_is_an_error():
+    with pytest.raises(MismatchError, match=r"does not run in a process of its own: .*float32"):
+        running_bytes(wide_file(5, 2), [np.ones(5)], 2**30)
 
 
 def test_versions_name_the_packages_and_the_machine():

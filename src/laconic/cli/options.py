@@ -28,7 +28,9 @@ Coding = Annotated[
 ]
 Engine = Annotated[
     str,
-    typer.Option(help="Who computes: numpy, the reference; or onnxruntime, from inflated weights."),
+    typer.Option(
+        help="Who computes: native, in C++; numpy, the reference; onnxruntime, from whole weights."
+    ),
 ]
 Threads = Annotated[
     int | None, typer.Option(help="At most so many compute one call.", min=1, show_default="all")

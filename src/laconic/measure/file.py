@@ -13,14 +13,13 @@ from laconic import runtime
 from laconic.container import MAX_BYTES, LacFile
 from laconic.errors import DataError, MismatchError
 from laconic.measure.latency import latency
-from laconic.measure.memory import peak_memory_bytes
+from laconic.measure.memory import running_bytes
 from laconic.measure.receipts import Measurement
 from laconic.measure.tensors import owned_entries, statistics_of
 from laconic.runtime import Session
+from laconic.runtime.engines import DEFAULT_ENGINE
 from laconic.runtime.macs import count_macs
 from laconic.train import Split, Task
-
-SOURCE_NAME = "laconic.runtime (NumPy)"
 
 
 def measure_file(
@@ -40,7 +39,7 @@ def measure_file(
         task: says what an input looks like and what the outputs are worth.
         splits: on which data to take the metric.
         metric: values that are known already, by split; taken over.
-        threads: for the timing.
+        threads: for the timing, in the engine that `laconic.runtime.load` takes by default.
         count: timed calls.
         max_bytes: refuse a file whose tensors would unpack to more bytes than this.
 
@@ -50,9 +49,12 @@ def measure_file(
     """
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     example = task.example_input.detach().cpu().numpy()
-    session = runtime.load(data, max_bytes=max_bytes)
-    name = only_input(session)
-    macs, effective = count_macs(session, {name: example})
+    reference = runtime.load(data, engine="numpy", max_bytes=max_bytes)
+    name = only_input(reference)
+    macs, effective = count_macs(reference, {name: example})
+    session = reference
+    if DEFAULT_ENGINE != "numpy":
+        session = runtime.load(data, threads=threads, max_bytes=max_bytes)
     with LacFile(data, max_bytes=max_bytes) as file:
         statistics = statistics_of(session.program)
         entries = owned_entries(file, session.program)
@@ -73,11 +75,12 @@ def measure_file(
         nonzeros=nonzeros,
         macs=macs,
         effective_macs=effective,
-        peak_memory_bytes=peak_memory_bytes(
-            lambda: runtime.load(data, max_bytes=max_bytes)(**{name: example})
-        ),
+        peak_memory_bytes=running_bytes(data, [example], max_bytes),
         latency=latency(
-            lambda: session(**{name: example}), SOURCE_NAME, threads=threads, count=count
+            lambda: session(**{name: example}),
+            f"laconic.runtime ({DEFAULT_ENGINE})",
+            threads=threads,
+            count=count,
         ),
         metric_name=task.metric,
         higher_is_better=task.higher_is_better,

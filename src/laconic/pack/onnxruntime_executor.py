@@ -10,9 +10,8 @@ from onnx import numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
 from laconic.container import Program
-from laconic.errors import MismatchError, UnsupportedError, UsageError
+from laconic.errors import MismatchError, UnsupportedError
 from laconic.pack.export import MAX_MODEL_BYTES, onnx_model
-from laconic.runtime.executor import Observer
 from laconic.runtime.operators.arrays import Array
 
 REFUSALS = (
@@ -79,18 +78,12 @@ class OnnxRuntimeExecutor:
         except REFUSALS as error:
             raise UnsupportedError(f"ONNX Runtime cannot run the program: {error}") from error
 
-    def run(self, inputs: Mapping[str, Array], observe: Observer | None = None) -> list[Array]:
+    def run(self, inputs: Mapping[str, Array]) -> list[Array]:
         """The outputs, in the program's order.
 
         Raises:
-            UsageError: there is an observer; ONNX Runtime shows no values inside the program.
             MismatchError: the shapes do not fit together inside the program.
         """
-        if observe is not None:
-            raise UsageError(
-                "the engine onnxruntime shows no values inside a program; load the file with "
-                'engine="numpy"'
-            )
         try:
             outputs: list[Array] = self._session.run(None, dict(inputs))
         except REFUSALS as error:

@@ -25,7 +25,7 @@ OLDEST_OPSET = 13
 class Executor(Protocol):
     """What a `Session` needs of an engine; several threads may call `run` at once."""
 
-    def run(self, inputs: Mapping[str, Array], observe: Observer | None = None) -> list[Array]:
+    def run(self, inputs: Mapping[str, Array]) -> list[Array]:
         """The program's outputs, in its order, for inputs whose names and shapes were checked."""
         ...
 

@@ -10,6 +10,7 @@ import numpy as np
 from laconic.container.program import Node, Program
 from laconic.errors import UsageError
 from laconic.runtime.engines import numpy_dtype
+from laconic.runtime.executor import NumpyExecutor
 from laconic.runtime.operators.arrays import Array
 from laconic.runtime.session import Session
 
@@ -25,13 +26,19 @@ def count_macs(
     wholly as non-zero. Biases and all other operators count nothing.
 
     Args:
-        session: the network.
+        session: the network, in the engine numpy.
         inputs: an array or a shape for each input; by default the program's own shapes with 1
             for every size that may vary, hence the MACs for one example.
 
     Raises:
-        UsageError, MismatchError: as a call of the session does.
+        UsageError: another engine; and as a call of the session does.
+        MismatchError: as a call of the session does.
     """
+    if not isinstance(session.executor, NumpyExecutor):
+        raise UsageError(
+            "MACs are counted from the values inside a program, which the engine numpy shows "
+            'alone: load(path, engine="numpy")'
+        )
     static = _static_names(session.program)
     total = effective = 0
 
