@@ -1,11 +1,37 @@
 #include "kernels/best_conv.h"
 
+#include <algorithm>
+
 #include "kernels/conv_dense.h"
+#include "kernels/conv_depthwise.h"
+#include "kernels/sparse_conv.h"
 
 namespace laconic::kernels {
 
+namespace {
+
+// Where the size of the images is not known: above this share of zeros the sparse form was faster
+// at every size that was measured.
+constexpr double ZEROS_FOR_SPARSE = 0.6;
+
+bool is_sparse_faster(const ConvShape& shape, std::int64_t nonzeros, double dense) {
+  if (shape.height == 0) {
+    const auto size = static_cast<double>(shape.outputs * shape.depth());
+    return static_cast<double>(nonzeros) < (1 - ZEROS_FOR_SPARSE) * size;
+  }
+  return sparse_conv_cost(shape, nonzeros) < dense;
+}
+
+}  // namespace
+
 std::unique_ptr<ConvWeights> best_conv(const float* weights, const ConvShape& shape) {
-  return dense_conv(weights, shape);
+  const float* const end = weights + shape.outputs * shape.depth();
+  const std::int64_t nonzeros =
+      std::count_if(weights, end, [](float weight) { return weight != 0.0f; });
+  const bool depthwise = shape.channels == shape.groups && shape.outputs % shape.channels == 0;
+  const double dense = depthwise ? depthwise_conv_cost(shape) : dense_conv_cost(shape);
+  if (is_sparse_faster(shape, nonzeros, dense)) return sparse_conv(weights, shape);
+  return depthwise ? depthwise_conv(weights, shape) : dense_conv(weights, shape);
 }
 
 }  // namespace laconic::kernels

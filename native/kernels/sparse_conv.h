@@ -45,7 +45,8 @@ struct SparseTile {
   float* y;
   std::int64_t y_plane, y_row;
   int rows, width;
-  int pitch, left;      // pixel (row, column) of the output is lane row * pitch + left + column
+  bool spill;       // a row may be written beyond its end: the tile's next row follows there
+  int pitch, left;  // pixel (row, column) of the output is lane row * pitch + left + column
   const float* scale;   // [outputs] or null
   const float* bias;    // [outputs] or null
   const float* addend;  // as y, or null

@@ -127,6 +127,7 @@ void SparseConvPlan::plan_terms(const SparseFilters& filters) {
 }
 
 std::int64_t SparseConvPlan::slab_floats() const {
+  if (tiling_.direct) return 0;
   return 2 * tiling_.margin +
          tiling_.channel_block * static_cast<std::int64_t>(planes_.size()) * tiling_.plane_floats;
 }
@@ -167,7 +168,11 @@ void SparseConvPlan::fill_slab(const float* image, std::int64_t channels, std::i
 void SparseConvPlan::run_item(const Item& item, const float* x, float* y, const Epilogue& epilogue,
                               float* scratch) const {
   const std::int64_t rows = std::min(tiling_.rows, shape_.out_height - item.row);
-  const std::int64_t vectors = tiling_.vectors(rows, kernels_.lanes);
+  const std::int64_t width = std::min(tiling_.width, shape_.out_width - item.column);
+  // The last piece of a row may be shorter: nothing of the input beyond it is read.
+  const std::int64_t unused = rows == 1 ? tiling_.width - width : 0;
+  const std::int64_t vectors =
+      (rows * tiling_.pitch - unused + kernels_.lanes - 1) / kernels_.lanes;
   const std::int64_t image_outputs = item.image * shape_.outputs + item.first_output;
   const std::int64_t at =
       (image_outputs * shape_.out_height + item.row) * shape_.out_width + item.column;
@@ -184,7 +189,8 @@ void SparseConvPlan::run_item(const Item& item, const float* x, float* y, const 
   tile.y_plane = shape_.out_height * shape_.out_width;
   tile.y_row = shape_.out_width;
   tile.rows = static_cast<int>(rows);
-  tile.width = static_cast<int>(std::min(tiling_.width, shape_.out_width - item.column));
+  tile.width = static_cast<int>(width);
+  tile.spill = tiling_.pieces == 1;
   tile.pitch = static_cast<int>(tiling_.pitch);
   tile.left = static_cast<int>(tiling_.left);
   tile.scale = epilogue.scale != nullptr ? epilogue.scale + item.first_output : nullptr;
@@ -198,8 +204,12 @@ void SparseConvPlan::run_item(const Item& item, const float* x, float* y, const 
     const std::int64_t first = block * tiling_.channel_block;
     const float* from = x + (item.image * shape_.channels + group * channels + first) *
                                 shape_.height * shape_.width;
-    fill_slab(from, std::min(tiling_.channel_block, channels - first), item.row, item.column,
-              scratch + tiling_.margin);
+    if (tiling_.direct) {
+      tile.slab = from + item.column;
+    } else {
+      fill_slab(from, std::min(tiling_.channel_block, channels - first), item.row, item.column,
+                scratch + tiling_.margin);
+    }
     tile.starts = starts_.data() + (block * shape_.outputs + item.first_output) * tile.runs;
     tile.first = block == 0;
     tile.last = block == blocks() - 1;

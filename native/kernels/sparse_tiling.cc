@@ -22,9 +22,12 @@ std::int64_t round_up(std::int64_t a, std::int64_t to) { return divide_up(a, to)
 constexpr double LOAD_L1 = 0.62, LOAD_L2 = 1.25;  // a multiply-add with its load
 constexpr double OUTPUT_START = 12.0;             // an output of a tile, besides its terms
 constexpr double OUTPUT_STORE = 1.5;              // a vector of it
+constexpr double TILE_START = 150.0;              // a tile of a group
 constexpr double RUN_END = 10.0, RUN_VECTOR = 2.0;
-constexpr double FILL = 1.6;     // a vector of the slab
-constexpr double PARTIAL = 2.0;  // a vector of partial sums, stored and loaded
+constexpr double FILL = 1.6;       // a vector of the slab
+constexpr double FILL_ROW = 8.0;   // a row of the slab, where rows are not copied in one piece
+constexpr double STORE_ROW = 8.0;  // a row of an output, where it is not stored in whole vectors
+constexpr double PARTIAL = 2.0;    // a vector of partial sums, stored and loaded
 constexpr double L1_BYTES = 40e3, L2_BYTES = 500e3;
 
 struct Problem {
@@ -51,13 +54,16 @@ std::int64_t count_planes(const Problem& problem, const SparseTiling& tiling) {
 }
 
 double tile_cycles(const Problem& problem, const SparseTiling& tiling, std::int64_t vectors) {
+  const ConvShape& shape = problem.shape;
   const auto n = static_cast<double>(vectors);
   const auto channels = static_cast<double>(problem.group_channels());
-  const auto outputs = static_cast<double>(problem.shape.outputs);
+  const auto outputs = static_cast<double>(shape.outputs);
   const double blocks =
       static_cast<double>(divide_up(problem.group_channels(), tiling.channel_block));
+  const std::int64_t plane_floats =
+      tiling.direct ? tiling.rows * tiling.pitch : tiling.plane_floats;
   const double block_bytes =
-      static_cast<double>(tiling.channel_block * tiling.planes * tiling.plane_floats) * 4;
+      static_cast<double>(tiling.channel_block * tiling.planes * plane_floats) * 4;
   const double over = std::clamp((block_bytes - L1_BYTES) / L1_BYTES, 0.0, 1.0);
   const double load = LOAD_L1 + over * (LOAD_L2 - LOAD_L1);
   // A few vectors do not hide the latency of the multiply-adds.
@@ -67,9 +73,16 @@ double tile_cycles(const Problem& problem, const SparseTiling& tiling, std::int6
   const double ends = slides * (RUN_END + RUN_VECTOR * n);
   const double rest = outputs * blocks * (OUTPUT_START + ends) + outputs * n * OUTPUT_STORE +
                       outputs * (blocks - 1) * n * PARTIAL;
-  const double slab = static_cast<double>(tiling.plane_floats / problem.machine.lanes);
-  const double fill = channels * static_cast<double>(problem.shape.groups * tiling.planes) * slab;
-  return terms + rest + fill * FILL;
+  if (tiling.direct) return terms + rest + TILE_START;
+  const bool whole = tiling.pitch == shape.out_width && tiling.pitch == shape.width &&
+                     shape.stride_x == 1 && shape.stride_y == 1 && tiling.slid;
+  const auto slab_rows = static_cast<double>(tiling.slab_rows);
+  const double slab = static_cast<double>(tiling.plane_floats / problem.machine.lanes) * FILL +
+                      (whole ? 0.0 : slab_rows * FILL_ROW);
+  const double fill = channels * static_cast<double>(shape.groups * tiling.planes) * slab;
+  const double rows =
+      whole || tiling.rows == 1 ? 0.0 : outputs * static_cast<double>(tiling.rows) * STORE_ROW;
+  return terms + rest + fill + rows + TILE_START * static_cast<double>(shape.groups);
 }
 
 void consider(const Problem& problem, SparseTiling tiling, SparseTiling* best) {
@@ -80,12 +93,15 @@ void consider(const Problem& problem, SparseTiling tiling, SparseTiling* best) {
   tiling.slab_rows = tiling.rows + problem.y.most - problem.y.least;
   tiling.planes = count_planes(problem, tiling);
   tiling.lead = tiling.pitch % lanes != 0 ? lanes : 0;
-  tiling.plane_floats =
-      tiling.lead + full * lanes + round_up((tiling.slab_rows - tiling.rows) * tiling.pitch, lanes);
+  if (!tiling.direct) {
+    const std::int64_t halo = (tiling.slab_rows - tiling.rows) * tiling.pitch;
+    tiling.plane_floats = tiling.lead + full * lanes + round_up(halo, lanes);
+  }
   const std::int64_t reach = std::max(std::abs(problem.x.least), std::abs(problem.x.most));
   tiling.margin = tiling.slid ? reach / lanes * lanes : 0;
   const std::int64_t last_rows = shape.out_height - (tiling.row_tiles - 1) * tiling.rows;
-  const std::int64_t channel_bytes = tiling.planes * tiling.plane_floats * 4;
+  const std::int64_t plane_floats = tiling.direct ? tiling.pitch : tiling.plane_floats;
+  const std::int64_t channel_bytes = tiling.planes * plane_floats * 4;
   for (const double budget : {L1_BYTES, L2_BYTES}) {
     const auto fitting = static_cast<std::int64_t>(budget) / channel_bytes;
     const std::int64_t channels = problem.group_channels();
@@ -107,6 +123,26 @@ void consider_rows(const Problem& problem, SparseTiling tiling, SparseTiling* be
     tiling.row_tiles = divide_up(height, rows);
     tiling.rows = divide_up(height, tiling.row_tiles);
     consider(problem, tiling, best);
+  }
+}
+
+// One tap that reads each pixel where it lies.
+void consider_direct(const Problem& problem, SparseTiling* best) {
+  const ConvShape& shape = problem.shape;
+  const std::int64_t lanes = problem.machine.lanes;
+  const bool plain = shape.kernel_height == 1 && shape.kernel_width == 1 && shape.stride_x == 1 &&
+                     shape.pad_left == 0 && shape.height == 1 && shape.out_height == 1 &&
+                     shape.width == shape.out_width;
+  if (!plain || shape.width % lanes != 0) return;
+  SparseTiling tiling{};
+  tiling.direct = true;
+  tiling.plane_floats = shape.width;
+  const std::int64_t all = shape.width / lanes;
+  for (std::int64_t vectors = 1; vectors <= problem.machine.vectors; ++vectors) {
+    tiling.pieces = divide_up(all, vectors);
+    tiling.pitch = tiling.width = tiling.columns = divide_up(all, tiling.pieces) * lanes;
+    tiling.pieces = divide_up(shape.width, tiling.width);
+    consider_rows(problem, tiling, best);
   }
 }
 
@@ -137,6 +173,11 @@ void consider_pieces(const Problem& problem, SparseTiling* best) {
       if (tiling.pitch <= span) continue;
       tiling.pieces = divide_up(out_width, tiling.pitch - span);
       tiling.width = divide_up(out_width, tiling.pieces);
+      if (span == 0) {
+        // Whole vectors, so that all but the last piece are stored as such.
+        tiling.width = std::min(out_width, round_up(tiling.width, problem.machine.lanes));
+        tiling.pieces = divide_up(out_width, tiling.width);
+      }
       tiling.columns = tiling.width + span;
       tiling.first_column = least;
       tiling.left = -least;
@@ -177,6 +218,8 @@ SparseTiling choose_tiling(const ConvShape& shape, std::int64_t nonzeros,
   const Problem problem{shape, nonzeros, machine, y, x, static_cast<std::int64_t>(shifts.size())};
   SparseTiling best{};
   best.cycles = -1;
+  consider_direct(problem, &best);
+  if (best.cycles >= 0) return best;
   consider_whole_rows(problem, &best);
   consider_pieces(problem, &best);
   return best;

@@ -26,6 +26,7 @@ struct SparseTiling {
   std::int64_t pieces, width, rows, row_tiles;
   // Whether horizontal shifts are slid in registers; else each has its own copy in the slab.
   bool slid;
+  bool direct;                // the input itself is the slab: nothing is copied
   std::int64_t pitch;         // lanes from one row of a tile to the next
   std::int64_t left;          // lane of the first pixel of a row
   std::int64_t columns;       // columns of the slab that are filled, from `first_column` on
