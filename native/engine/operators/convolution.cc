@@ -1,6 +1,7 @@
 // Conv along one or two axes.
 #include <algorithm>
 
+#include "engine/operators/conv_nd.h"
 #include "engine/operators/tables.h"
 #include "engine/operators/windows.h"
 #include "kernels/best_conv.h"
@@ -170,11 +171,18 @@ class Conv : public Operator {
   std::unique_ptr<ConvWeights> weights_;
 };
 
+std::unique_ptr<Operator> make_conv(Making& making) {
+  const Tensor* weight = making.constant_input(1);
+  if (weight == nullptr) weight = making.trial_input(1);
+  if (weight != nullptr && weight->rank() > 4) return make_conv_nd(making);
+  return std::make_unique<Conv>(making);
+}
+
 }  // namespace
 
 std::vector<Entry> convolution_operators() {
   return {{"Conv",
-           make<Conv>,
+           make_conv,
            {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"},
            3}};
 }
