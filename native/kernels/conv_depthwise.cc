@@ -10,7 +10,7 @@ namespace laconic::kernels {
 namespace {
 
 // Floats of inputs and outputs of a strip that stay in the second cache.
-constexpr std::int64_t STRIP_FLOATS = 40 * 1024;
+constexpr std::int64_t STRIP_FLOATS = 96 * 1024;
 constexpr std::int64_t MOST_LANES = 16;
 
 std::int64_t up(std::int64_t count, std::int64_t by) { return (count + by - 1) / by; }
@@ -149,6 +149,8 @@ void DepthwisePlan::run_strip(const float* x, float* y, std::int64_t index,
   strip.weights = weights_.block(block);
   strip.offsets = offsets_.data();
   strip.taps = static_cast<int>(offsets_.size());
+  strip.sliding = shape_.kernel_height == 3 && shape_.kernel_width == 3 && shape_.stride_x == 1 &&
+                  shape_.dilation_x == 1 && shape_.out_width >= 16;
   strip.rows = rows;
   strip.width = shape_.out_width;
   strip.row = shape_.stride_y * padded_width_ * lanes_;
