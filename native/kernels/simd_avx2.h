@@ -148,4 +148,21 @@ static inline Floats lookup(const Floats* table, Ints index) {
   }
 }
 
+// from[places[i]] with small places. Loads and inserts: faster here than the gather instruction.
+template <typename Place>
+static inline __m128 gather_four(const float* from, const Place* places) {
+  __m128 value = _mm_load_ss(from + places[0]);
+  value = _mm_insert_ps(value, _mm_load_ss(from + places[1]), 0x10);
+  value = _mm_insert_ps(value, _mm_load_ss(from + places[2]), 0x20);
+  return _mm_insert_ps(value, _mm_load_ss(from + places[3]), 0x30);
+}
+template <typename Place>
+static inline Floats gather_small(const float* from, const Place* places) {
+  return _mm256_set_m128(gather_four(from, places + 4), gather_four(from, places));
+}
+
+static inline void prefetch(const void* from) {
+  _mm_prefetch(static_cast<const char*>(from), _MM_HINT_T0);
+}
+
 }  // namespace laconic::kernels::avx2

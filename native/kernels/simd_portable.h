@@ -206,4 +206,11 @@ static inline Floats lookup(const Floats* table, Ints index) {
   });
 }
 
+template <typename Place>
+static inline Floats gather_small(const float* from, const Place* places) {
+  return each([&](int i) { return from[places[i]]; });
+}
+
+static inline void prefetch(const void*) {}
+
 }  // namespace laconic::kernels::portable

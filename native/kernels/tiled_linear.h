@@ -1,0 +1,62 @@
+// The kernel of sparse weights as tiles. The inputs of a narrow block of columns stay in registers
+// and a permutation of registers fetches the input of each non-zero, where loads from scattered
+// addresses would take a load each.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "kernels/instructions.h"
+#include "kernels/layers.h"
+#include "kernels/linear_survey.h"
+
+namespace laconic::kernels {
+
+// A group of `lanes` outputs: for each block of columns some steps; a step has a slot for each of
+// the outputs, which holds a non-zero or nothing.
+struct TileGroup {
+  // With a table: the column within the block, plus 128 times the place in the table.
+  const std::uint16_t* slots;
+  const float* table;  // as long as TileForm says
+  // Without: column and value (0 in a slot that holds nothing).
+  const std::uint8_t* columns;
+  const float* values;
+  const std::uint8_t* steps;  // [blocks]
+};
+
+struct TileForm {
+  int width;           // of a block in columns
+  std::int64_t table;  // 0, or a length that `tables` names
+};
+
+struct TileInputs {
+  const float* x;  // row r begins at x + r * stride
+  std::int64_t stride, depth;
+  int rows;
+};
+
+// Nanoseconds, measured on a Zen 5 processor; the packer weighs steps against single non-zeros.
+struct TileTimes {
+  double block;  // to load its inputs
+  double step;   // of one row
+};
+
+struct TiledLinearKernels {
+  static constexpr int CHOICES = 3;
+  int lanes;
+  int widths[CHOICES];                   // of blocks; 0: no further one
+  TileTimes times[CHOICES];              // of the widths, with the short table
+  std::int64_t short_table, long_table;  // the lengths of tables, a multiple of lanes; 0: none
+  double long_step;                      // more for a step with the long table
+  // Null where the set has no tiles. The product of a group: sums[r * lanes + lane].
+  void (*group)(const TileForm& form, const TileGroup& group, const TileInputs& inputs,
+                float* sums);
+};
+LACONIC_KERNELS(TiledLinearKernels, tiled_linear_kernels)
+
+struct TilePlan;
+// Cuts `weights` [outputs, depth] as `plan` (of plan_tiles) says; form() is "sparse".
+std::unique_ptr<LinearWeights> tiled_linear(const float* weights, const LinearSurvey& survey,
+                                            const TilePlan& plan);
+
+}  // namespace laconic::kernels
