@@ -9,6 +9,7 @@ namespace {
 // Rows whose left side is packed at a time, rows of a piece of work, and steps of the depth whose
 // part of a panel stays in the second cache, better in the first.
 constexpr std::int64_t PACKED_ROWS = 512, PIECE_ROWS = 96, STEPS = 256;
+constexpr std::int64_t FEW_PANELS = 4;
 
 std::int64_t up(std::int64_t count, std::int64_t by) { return (count + by - 1) / by; }
 
@@ -16,11 +17,15 @@ std::size_t line_bytes(std::int64_t floats) {
   return static_cast<std::size_t>(up(floats, 16)) * 16 * sizeof(float);
 }
 
-// The left side is read in place when one tile holds all rows.
-bool in_place(const PanelShape& shape, std::int64_t rows) { return rows <= shape.tile->rows; }
+// Packing the left side pays when it is read often enough.
+bool in_place(const PanelShape& shape, std::int64_t rows) {
+  return rows <= shape.tile->rows || (shape.count() <= FEW_PANELS && shape.depth <= 2 * STEPS);
+}
 
 // Floats of the unfinished sums of a piece of work.
-std::int64_t sum_floats(const PanelShape& shape) { return PIECE_ROWS * shape.width(); }
+std::int64_t sum_floats(const PanelShape& shape) {
+  return PIECE_ROWS * MAX_VECTORS * shape.tile->lanes;
+}
 
 TileFinish finish_of(const Epilogue& epilogue, std::int64_t column, std::int64_t place) {
   return {epilogue.scale ? epilogue.scale + column : nullptr,
@@ -39,8 +44,7 @@ struct Product {
   const Epilogue& epilogue;
 
   PanelTile tile(std::int64_t panel, std::int64_t row) const {
-    const std::int64_t column = panel * shape.width();
-    const std::int64_t width = shape.width_of(panel);
+    const std::int64_t column = shape.first(panel), width = shape.width(panel);
     PanelTile tile{};
     tile.panel = panels + column * shape.depth;
     tile.panel_step = width;
@@ -55,15 +59,19 @@ struct Product {
   }
 
   int vectors(std::int64_t panel) const {
-    return static_cast<int>(shape.width_of(panel) / shape.tile->lanes);
+    return static_cast<int>(shape.width(panel) / shape.tile->lanes);
   }
 
-  void panel_in_place(std::int64_t panel, std::int64_t rows) const {
-    PanelTile own = tile(panel, 0);
-    own.left = a.values;
-    own.left_row = a.row_step;
-    own.left_step = a.column_step;
-    shape.tile->panel(own, static_cast<int>(rows), vectors(panel));
+  // Rows begin to before end, read where they are.
+  void rows_in_place(std::int64_t panel, std::int64_t begin, std::int64_t end) const {
+    for (; begin < end; begin += shape.tile->rows) {
+      PanelTile own = tile(panel, begin);
+      own.left = a.values + begin * a.row_step;
+      own.left_row = a.row_step;
+      own.left_step = a.column_step;
+      const std::int64_t rows = std::min<std::int64_t>(shape.tile->rows, end - begin);
+      shape.tile->panel(own, static_cast<int>(rows), vectors(panel));
+    }
   }
 
   // Rows begin to before end, packed from `packed` on, as [row of tiles][depth][tile's rows].
@@ -76,7 +84,7 @@ struct Product {
         own.panel += k * own.panel_step;
         own.left = packed + (row - begin) * shape.depth + k * tile_rows;
         own.depth = std::min(STEPS, shape.depth - k);
-        own.sums = sums + (row - begin) * shape.width();
+        own.sums = sums + (row - begin) * own.panel_step;
         own.resume = k > 0;
         own.unfinished = k + STEPS < shape.depth;
         shape.tile->packed_panel(
@@ -99,8 +107,18 @@ void pack_left(const Product& product, std::int64_t first, std::int64_t end, flo
 
 }  // namespace
 
-std::int64_t PanelShape::width_of(std::int64_t panel) const {
-  return up(std::min(width(), columns - panel * width()), tile->lanes) * tile->lanes;
+std::int64_t PanelShape::count() const { return up(up(columns, tile->lanes), MAX_VECTORS); }
+
+std::int64_t PanelShape::first(std::int64_t panel) const {
+  const std::int64_t vectors = up(columns, tile->lanes);
+  const bool borrows = panel > 0 && panel == count() - 1 && vectors % MAX_VECTORS == 1;
+  return (panel * MAX_VECTORS - (borrows ? 1 : 0)) * tile->lanes;
+}
+
+std::int64_t PanelShape::width(std::int64_t panel) const {
+  const std::int64_t end =
+      panel == count() - 1 ? up(columns, tile->lanes) * tile->lanes : first(panel + 1);
+  return end - first(panel);
 }
 
 std::int64_t PanelShape::floats() const { return up(columns, tile->lanes) * tile->lanes * depth; }
@@ -108,10 +126,9 @@ std::int64_t PanelShape::floats() const { return up(columns, tile->lanes) * tile
 void pack_panels(const PanelShape& shape, const Matrix& b, std::int64_t begin, std::int64_t end,
                  float* to) {
   for (std::int64_t panel = begin; panel < end; ++panel) {
-    const std::int64_t column = panel * shape.width();
+    const std::int64_t column = shape.first(panel), width = shape.width(panel);
     shape.pack->pack({b.values + column * b.column_step, b.row_step, b.column_step, shape.depth,
-                      std::min(shape.width(), shape.columns - column), shape.width_of(panel),
-                      to + column * shape.depth});
+                      std::min(width, shape.columns - column), width, to + column * shape.depth});
   }
 }
 
@@ -127,9 +144,12 @@ void multiply_panels(const PanelShape& shape, const float* panels, std::int64_t 
                      const Epilogue& epilogue, std::byte* scratch, Pool& pool) {
   const Product product{shape, panels, a, y, y_row, alpha, epilogue};
   if (in_place(shape, rows)) {
-    if (rows <= 0) return;
-    pool.split(shape.count(), [&](std::int64_t begin, std::int64_t end, int) {
-      for (; begin < end; ++begin) product.panel_in_place(begin, rows);
+    const std::int64_t pieces = up(rows, PIECE_ROWS);
+    pool.split(shape.count() * pieces, [&](std::int64_t begin, std::int64_t end, int) {
+      for (; begin < end; ++begin) {
+        const std::int64_t first = begin % pieces * PIECE_ROWS;
+        product.rows_in_place(begin / pieces, first, std::min(rows, first + PIECE_ROWS));
+      }
     });
     return;
   }

@@ -29,17 +29,18 @@ std::size_t gemm_scratch_bytes(const GemmShape& shape, int threads);
 void gemm(const GemmShape& shape, const Matrix& a, const Matrix& b, float* y, std::int64_t y_row,
           float alpha, const Epilogue& epilogue, std::byte* scratch, Pool& pool);
 
-// The right side of a product, [depth, columns], cut into panels of `width` columns (the last one
-// of as many vectors as its columns need), each [depth][its width].
+// The right side of a product, [depth, columns], cut into panels of MAX_VECTORS vectors; the last
+// has what is left, and never a single vector when the one before can give it one. Panel i begins
+// at first(i) * depth and is [depth][width(i)].
 struct PanelShape {
   const DenseTileKernels* tile;
   const PanelPackKernels* pack;
   std::int64_t depth, columns;
 
-  std::int64_t width() const { return MAX_VECTORS * tile->lanes; }
-  std::int64_t count() const { return (columns + width() - 1) / width(); }
-  std::int64_t width_of(std::int64_t panel) const;
-  std::int64_t floats() const;  // of all panels
+  std::int64_t count() const;
+  std::int64_t first(std::int64_t panel) const;  // column
+  std::int64_t width(std::int64_t panel) const;  // a multiple of the lanes
+  std::int64_t floats() const;                   // of all panels
 };
 
 // Packs panels begin to before end of b [depth, columns].
