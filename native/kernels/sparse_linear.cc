@@ -12,6 +12,7 @@ namespace laconic::kernels {
 namespace {
 
 constexpr std::int64_t GROUP = SparseRows::GROUP;
+constexpr std::int64_t BUNDLE = 8;  // groups of outputs whose sums are kept at hand
 
 // Columns of a block, whose inputs should stay in the nearest caches.
 std::int64_t block_for(std::int64_t rows) { return rows < 3 ? 8192 : 2048; }
@@ -92,12 +93,17 @@ class SparseLinear final : public LinearWeights {
 
   void run_row(const float* x, float* y, const Epilogue& epilogue, Pool& pool) const {
     pool.split(non_zeros_.groups(), [&](std::int64_t begin, std::int64_t end, int) {
-      non_zeros_.walk(begin, end, table_,
-                      [&](std::int64_t output, std::int64_t block, const SparseRun& run) {
-                        const float sum = kernels_.dot(run, x + block * non_zeros_.width());
-                        y[output] = block == 0 ? sum : y[output] + sum;
-                      });
-      rows_.finish(y + begin * GROUP, begin * GROUP, std::min(outputs_, end * GROUP), y, epilogue);
+      float sums[BUNDLE * GROUP];
+      for (std::int64_t bundle = begin; bundle < end; bundle += BUNDLE) {
+        const std::int64_t bundle_end = std::min(end, bundle + BUNDLE);
+        const std::int64_t first = bundle * GROUP;
+        std::fill(sums, sums + BUNDLE * GROUP, 0.0f);
+        non_zeros_.walk(bundle, bundle_end, table_,
+                        [&](std::int64_t output, std::int64_t block, const SparseRun& run) {
+                          sums[output - first] += kernels_.dot(run, x + block * non_zeros_.width());
+                        });
+        rows_.finish(sums, first, std::min(outputs_, bundle_end * GROUP), y, epilogue);
+      }
     });
   }
 

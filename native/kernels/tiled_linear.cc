@@ -10,7 +10,7 @@
 namespace laconic::kernels {
 namespace {
 
-constexpr std::int64_t MOST_ROWS = 4, MOST_LANES = 16;
+constexpr std::int64_t MOST_ROWS = 4;  // at once
 // Groups whose tiles stay in a cache while the rows pass.
 constexpr std::int64_t BUNDLE = 4;
 constexpr int PLACE_OF_CODE = 128;  // in a slot, whose low bits are the column
@@ -48,54 +48,55 @@ class TiledLinear final : public LinearWeights {
       for (std::int64_t bundle = begin; bundle < end; bundle += BUNDLE) {
         const std::int64_t bundle_end = std::min(end, bundle + BUNDLE);
         for (std::int64_t row = 0; row < rows; row += MOST_ROWS) {
-          const int taken = static_cast<int>(std::min(MOST_ROWS, rows - row));
-          tiles(bundle, bundle_end, {x + row * x_stride, x_stride, depth_, taken},
-                y + row * y_stride, y_stride);
-        }
-        for (std::int64_t row = 0; row < rows; ++row) {
           Epilogue here = epilogue;
           if (here.addend) here.addend += row * y_stride;
-          singles(bundle, bundle_end, x + row * x_stride, y + row * y_stride, here);
+          const int taken = static_cast<int>(std::min(MOST_ROWS, rows - row));
+          run_bundle(bundle, bundle_end, {x + row * x_stride, x_stride, depth_, taken},
+                     y + row * y_stride, y_stride, here);
         }
       }
     });
   }
 
  private:
-  // The sums of the tiles of groups of SparseRows::GROUP outputs.
-  void tiles(std::int64_t begin, std::int64_t end, const TileInputs& inputs, float* y,
-             std::int64_t y_stride) const {
-    const std::int64_t lanes = kernels_.lanes;
-    float sums[MOST_ROWS * MOST_LANES];
-    const std::int64_t last = std::min(outputs_, end * SparseRows::GROUP);
-    for (std::int64_t output = begin * SparseRows::GROUP; output < last; output += lanes) {
-      const std::int64_t group = output / lanes;
-      const std::int64_t start = starts_[static_cast<std::size_t>(group)];
-      TileGroup tile = {};
-      tile.table = table_.data();
-      tile.steps = steps_.data() + group * blocks_;
-      if (form_.table) {
-        tile.slots = slots_.data() + start;
-      } else {
-        tile.columns = columns_.data() + start;
-        tile.values = values_.data() + start;
-      }
-      kernels_.group(form_, tile, inputs, sums);
-      const std::int64_t count = std::min(lanes, last - output);
-      for (std::int64_t row = 0; row < inputs.rows; ++row) {
-        std::copy(sums + row * lanes, sums + row * lanes + count, y + row * y_stride + output);
+  // The outputs of groups [begin, end) of SparseRows for a few rows.
+  void run_bundle(std::int64_t begin, std::int64_t end, const TileInputs& inputs, float* y,
+                  std::int64_t y_stride, const Epilogue& epilogue) const {
+    constexpr std::int64_t GROUP = SparseRows::GROUP;
+    float sums[BUNDLE][MOST_ROWS][GROUP];
+    for (std::int64_t group = begin; group < end; ++group) {
+      tile(group, inputs, &sums[group - begin][0][0]);
+    }
+    singles_.walk(begin, end, table_,
+                  [&](std::int64_t output, std::int64_t block, const SparseRun& run) {
+                    const float* x = inputs.x + block * singles_.width();
+                    for (int row = 0; row < inputs.rows; ++row) {
+                      sums[output / GROUP - begin][row][output % GROUP] +=
+                          singles_kernels_.dot(run, x + row * inputs.stride);
+                    }
+                  });
+    for (int row = 0; row < inputs.rows; ++row) {
+      Epilogue here = epilogue;
+      if (here.addend) here.addend += row * y_stride;
+      for (std::int64_t group = begin; group < end; ++group) {
+        rows_.finish(sums[group - begin][row], group * GROUP,
+                     std::min(outputs_, (group + 1) * GROUP), y + row * y_stride, here);
       }
     }
   }
 
-  void singles(std::int64_t begin, std::int64_t end, const float* x, float* y,
-               const Epilogue& epilogue) const {
-    singles_.walk(begin, end, table_,
-                  [&](std::int64_t output, std::int64_t block, const SparseRun& run) {
-                    y[output] += singles_kernels_.dot(run, x + block * singles_.width());
-                  });
-    const std::int64_t first = begin * SparseRows::GROUP;
-    rows_.finish(y + first, first, std::min(outputs_, end * SparseRows::GROUP), y, epilogue);
+  void tile(std::int64_t group, const TileInputs& inputs, float* sums) const {
+    const std::int64_t start = starts_[static_cast<std::size_t>(group)];
+    TileGroup tile = {};
+    tile.table = table_.data();
+    tile.steps = steps_.data() + group * blocks_;
+    if (form_.table) {
+      tile.slots = slots_.data() + start;
+    } else {
+      tile.columns = columns_.data() + start;
+      tile.values = values_.data() + start;
+    }
+    kernels_.group(form_, tile, inputs, sums);
   }
 
   void pack(const float* weights, const TilePlan& plan);
@@ -129,7 +130,7 @@ class TiledLinear final : public LinearWeights {
 
 void TiledLinear::pack(const float* weights, const TilePlan& plan) {
   const CodeOf code_of(table_);
-  const std::int64_t lanes = kernels_.lanes, groups = (outputs_ + lanes - 1) / lanes;
+  const std::int64_t lanes = SparseRows::GROUP, groups = (outputs_ + lanes - 1) / lanes;
   steps_.resize(static_cast<std::size_t>(groups * blocks_));
   std::vector<std::uint8_t> counts(static_cast<std::size_t>(lanes * blocks_));
   double time_ns = 0, bytes = 0;
@@ -157,7 +158,7 @@ void TiledLinear::pack(const float* weights, const TilePlan& plan) {
 // A slot that holds nothing has the weight 0 and the column of the slot before it in its block.
 void TiledLinear::pack_group(const float* weights, std::int64_t output, const std::uint8_t* steps,
                              const CodeOf& code_of) {
-  const std::int64_t lanes = kernels_.lanes;
+  const std::int64_t lanes = SparseRows::GROUP;
   std::int64_t at = starts_[static_cast<std::size_t>(output / lanes)];
   for (std::int64_t block = 0; block < blocks_; ++block) {
     for (std::int64_t lane = 0; lane < lanes; ++lane) {
@@ -180,7 +181,7 @@ void TiledLinear::pack_singles(const float* weights, const CodeOf& code_of) {
   for (std::int64_t part = 0; part < singles_.blocks(); ++part) {
     const std::int64_t part_end = std::min(depth_, (part + 1) * singles_.width());
     for (std::int64_t output = 0; output < outputs_; ++output) {
-      const std::uint8_t* steps = steps_.data() + output / kernels_.lanes * blocks_;
+      const std::uint8_t* steps = steps_.data() + output / SparseRows::GROUP * blocks_;
       const float* row = weights + output * depth_;
       for (std::int64_t column = part * singles_.width(); column < part_end;) {
         const std::int64_t end = std::min(part_end, (column / form_.width + 1) * form_.width);

@@ -41,6 +41,7 @@ struct TileTimes {
   double step;   // of one row
 };
 
+// A set of instructions has tiles only where its vectors have 16 lanes.
 struct TiledLinearKernels {
   static constexpr int CHOICES = 3;
   int lanes;
