@@ -111,7 +111,8 @@ void ConvLayout::limit(ConvCut& cut) const {
 
 // Cycles of multiplying a piece by some blocks of outputs.
 double ConvLayout::multiplying(const ConvCut& cut, std::int64_t output_blocks) const {
-  const PixelCount pixels = count(std::min(cut.units, units()) * unit_pixels());
+  const PixelCount pixels =
+      count(std::min(cut.units * unit_pixels(), shape.out_height * shape.out_width));
   const double depth = static_cast<double>(shape.depth()) * rows;
   const double vector = depth / 2 + TILE_CYCLES / MAX_VECTORS;
   return static_cast<double>(output_blocks) * (static_cast<double>(pixels.vectors) * vector +
@@ -150,6 +151,12 @@ ConvCut ConvLayout::cut(std::int64_t images, int threads) const {
     }
   }
   return chosen;
+}
+
+double ConvLayout::cycles() const {
+  const ConvCut whole = cut(1, 1);
+  return static_cast<double>(whole.pieces * shape.groups) *
+         (multiplying(whole, static_cast<std::int64_t>(blocks.size())) + copying(whole));
 }
 
 void ConvLayout::offsets(const ConvCut& cut, std::int32_t* offsets) const {

@@ -64,6 +64,8 @@ struct ConvLayout {
   std::int64_t units() const;  // of an image
   PixelCount count(std::int64_t pixels) const;
   ConvCut cut(std::int64_t images, int threads) const;
+  // An estimate for one image and one thread.
+  double cycles() const;
   // Fills `offsets` [channels * kernel size].
   void offsets(const ConvCut& cut, std::int32_t* offsets) const;
 
