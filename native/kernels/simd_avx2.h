@@ -40,6 +40,24 @@ static inline float sum(Floats a) {
   half = _mm_add_ps(half, _mm_movehl_ps(half, half));
   return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
 }
+static inline float largest(Floats a) {
+  __m128 half = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
+}
+static inline float smallest(Floats a) {
+  __m128 half = _mm_min_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  half = _mm_min_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_min_ss(half, _mm_movehdup_ps(half)));
+}
+// Two factors: neither overflows, and only the last product rounds to a denormal number.
+static inline Floats times_power_of_two(Floats a, Floats n) {
+  const __m256i whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1);
+  const __m256i one = _mm256_set1_epi32(127);
+  const __m256i low = _mm256_slli_epi32(_mm256_add_epi32(half, one), 23);
+  const __m256i high = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(whole, half), one), 23);
+  return _mm256_mul_ps(_mm256_mul_ps(a, _mm256_castsi256_ps(low)), _mm256_castsi256_ps(high));
+}
 static inline Floats gather(const float* from, const std::int32_t* places) {
   const __m256i at = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(places));
   return _mm256_i32gather_ps(from, at, 4);
@@ -146,6 +164,10 @@ static inline Floats lookup(const Floats* table, Ints index) {
     static_assert(VECTORS / 2 * LANES == 1 << bit, "more vectors than the bits above know");
     return choose(negative(shift_left<31 - bit>(index)), high, low);
   }
+}
+
+static inline Floats from_half(const void* from) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(from)));
 }
 
 // from[places[i]] with small places. Loads and inserts: faster here than the gather instruction.

@@ -48,6 +48,11 @@ static inline Floats minimum(Floats a, Floats b) { return _mm512_min_ps(a, b); }
 static inline Floats square_root(Floats a) { return _mm512_sqrt_ps(a); }
 // The sum of the lanes, in a fixed order.
 static inline float sum(Floats a) { return _mm512_reduce_add_ps(a); }
+// The largest and the smallest of lanes without NaN.
+static inline float largest(Floats a) { return _mm512_reduce_max_ps(a); }
+static inline float smallest(Floats a) { return _mm512_reduce_min_ps(a); }
+// a 2^n for integers n from -152 to 128 and a near 1, rounded once.
+static inline Floats times_power_of_two(Floats a, Floats n) { return _mm512_scalef_ps(a, n); }
 // from[places[i]] for LANES places.
 static inline Floats gather(const float* from, const std::int32_t* places) {
   return _mm512_i32gather_ps(_mm512_loadu_si512(places), from, 4);
@@ -169,6 +174,11 @@ static inline Floats lookup(const Floats* table, Ints index) {
     const Mask upper = _mm512_test_epi32_mask(index, all_bits(VECTORS / 2 * LANES));
     return choose(upper, high, low);
   }
+}
+
+// LANES numbers of IEEE 754 binary16.
+static inline Floats from_half(const void* from) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(from)));
 }
 
 // from[places[i]] with small places. Loads and inserts: faster here than the gather instruction.

@@ -3,8 +3,8 @@
 //
 // Bounds below are against the exact value, over all floats: relative, and 1e-44 where the result
 // is denormal. All are right at zeros of both signs, infinities and NaN (which stays one). The
-// methods are those of the Cephes library (S. L. Moshier, netlib.org/cephes): reduce, polynomial,
-// rebuild.
+// methods of exp, log, sine and cosine are those of the Cephes library (S. L. Moshier,
+// netlib.org/cephes): reduce, polynomial, rebuild.
 #pragma once
 
 // Added to |x| < 2^22 and taken away again: x rounded to the nearest integer. Between the two, that
@@ -18,16 +18,11 @@ static inline Floats with_sign_of(Floats value, Floats sign) {
   return from_bits(bit_or(bits(value), bit_and(bits(sign), all_bits(INT32_MIN))));
 }
 
-// 2^n where n + ROUNDER was given, -126 <= n <= 127.
-static inline Floats power_of_two(Floats rounded) {
-  return from_bits(add(shift_left<23>(bits(rounded)), all_bits(0x3f800000)));
-}
-
-// e^x, 1e-7. Below -103.98 it is 0, above 88.73 it is infinite.
+// e^x, 1e-7. Below -103.98 it is 0, above 88.73 it is infinite; a NaN stays one.
 static inline Floats exp(Floats x) {
-  x = minimum(all(89.0f), maximum(all(-105.0f), x));
-  const Floats count = sub(fma(x, all(1.44269504f), all(ROUNDER)), all(ROUNDER));
-  Floats r = fma(count, all(-0.693359375f), x);
+  const Floats held = minimum(all(89.0f), maximum(all(-105.0f), x));
+  const Floats count = sub(fma(held, all(1.44269504f), all(ROUNDER)), all(ROUNDER));
+  Floats r = fma(count, all(-0.693359375f), held);
   r = fma(count, all(2.12194440e-4f), r);
   Floats p = fma(all(1.9875691500e-4f), r, all(1.3981999507e-3f));
   p = fma(p, r, all(8.3334519073e-3f));
@@ -35,10 +30,7 @@ static inline Floats exp(Floats x) {
   p = fma(p, r, all(1.6666665459e-1f));
   p = fma(p, r, all(5.0000001201e-1f));
   p = add(fma(mul(p, r), r, r), all(1.0f));
-  // Two factors: neither overflows, and only the last product rounds to a denormal number.
-  const Floats half = fma(count, all(0.5f), all(ROUNDER));
-  const Floats rest = sub(count, sub(half, all(ROUNDER)));
-  return mul(mul(p, power_of_two(half)), power_of_two(add(rest, all(ROUNDER))));
+  return times_power_of_two(p, count);
 }
 
 // The natural logarithm, 1e-7: -infinity at 0, NaN below.
@@ -70,43 +62,50 @@ static inline Floats log(Floats x) {
   return choose(is_nan(given), given, value);
 }
 
+static inline Floats minus_magnitude(Floats x) {
+  return from_bits(bit_or(bits(x), all_bits(INT32_MIN)));
+}
+
 // 1 / (1 + e^-x), 2e-7.
 static inline Floats sigmoid(Floats x) {
-  const Floats e = exp(sub(zero(), magnitude(x)));
+  const Floats e = exp(minus_magnitude(x));
   return div(choose(less(x, zero()), e, all(1.0f)), add(e, all(1.0f)));
 }
 
-// The hyperbolic tangent, 2e-7.
-static inline Floats tanh(Floats x) {
-  const Floats t = magnitude(x), square = mul(x, x);
-  Floats p = fma(all(-5.70498872745e-3f), square, all(2.06390887954e-2f));
-  p = fma(p, square, all(-5.37397155531e-2f));
-  p = fma(p, square, all(1.33314422036e-1f));
-  p = fma(p, square, all(-3.33332819422e-1f));
-  const Floats near = fma(mul(p, square), x, x);
-  const Floats far = sub(all(1.0f), div(all(2.0f), add(exp(add(t, t)), all(1.0f))));
-  return with_sign_of(choose(less(t, all(0.625f)), near, far), x);
+// Rational functions x P(x^2) / Q(x^2) of least relative error up to where the function is 1,
+// fitted by linear programming: rounding makes most of their error.
+struct Rational {
+  float end;        // |x| beyond it gives +-1
+  float top[6];     // of P, highest power first
+  float bottom[6];  // of Q
+};
+static inline Floats rational(Floats x, const Rational& f) {
+  const Floats held = minimum(all(f.end), maximum(all(-f.end), x)), square = mul(held, held);
+  Floats p = all(f.top[0]), q = all(f.bottom[0]);
+  for (int i = 1; i < 6; ++i) {
+    p = fma(p, square, all(f.top[i]));
+    q = fma(q, square, all(f.bottom[i]));
+  }
+  return minimum(all(1.0f), maximum(all(-1.0f), mul(held, div(p, q))));
 }
 
-// The error function, 2e-7: an odd polynomial below 1, 1 - e^-p(|x|) above.
+// The hyperbolic tangent, 3e-7.
+static inline Floats tanh(Floats x) {
+  constexpr Rational f = {
+      9.0f,
+      {-9.81545818e-11f, -1.50847675e-7f, -9.16638464e-6f, 2.31213502e-3f, 0.124861144f,
+       0.999999958f},
+      {-5.9521283e-9f, -1.93755879e-6f, 1.03098195e-4f, 2.17106901e-2f, 0.458194115f, 1.0f}};
+  return rational(x, f);
+}
+
+// The error function, 4e-7.
 static inline Floats erf(Floats x) {
-  const Floats t = magnitude(x), square = mul(x, x);
-  Floats p = fma(all(7.85386146e-5f), square, all(-8.01019371e-4f));
-  p = fma(p, square, all(5.18832775e-3f));
-  p = fma(p, square, all(-2.68538129e-2f));
-  p = fma(p, square, all(1.12835854e-1f));
-  p = fma(p, square, all(-3.7612626e-1f));
-  p = fma(p, square, all(1.28379166e-1f));
-  const Floats near = fma(p, x, x);
-  const Floats far_place = minimum(all(4.0f), t);
-  Floats q = fma(all(-1.8637933e-4f), far_place, all(2.9476597e-3f));
-  q = fma(q, far_place, all(-2.1838069e-2f));
-  q = fma(q, far_place, all(1.03106767e-1f));
-  q = fma(q, far_place, all(6.38144791e-1f));
-  q = fma(q, far_place, all(1.12708914f));
-  q = fma(q, far_place, all(3.41520761e-4f));
-  const Floats far = sub(all(1.0f), exp(sub(zero(), q)));
-  return with_sign_of(choose(less(t, all(1.0f)), near, far), x);
+  constexpr Rational f = {
+      3.95f,
+      {2.04055365e-6f, 2.8451916e-4f, 3.77145106e-3f, 5.27597417e-2f, 0.190595728f, 1.12837915f},
+      {3.79781632e-5f, 1.16317163e-3f, 1.49793635e-2f, 0.114174882f, 0.502243783f, 1.0f}};
+  return rational(x, f);
 }
 
 // cos(x) where `quarter` is 1, sin(x) where it is 0; 1e-7 absolutely for |x| < 8192.

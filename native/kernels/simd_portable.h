@@ -62,6 +62,27 @@ static inline Floats square_root(Floats a) {
   return each([&](int i) { return std::sqrt(a.lane[i]); });
 }
 static inline float sum(Floats a) { return (a.lane[0] + a.lane[2]) + (a.lane[1] + a.lane[3]); }
+static inline float largest(Floats a) {
+  float best = a.lane[0];
+  for (float lane : a.lane) best = lane > best ? lane : best;
+  return best;
+}
+static inline float smallest(Floats a) {
+  float best = a.lane[0];
+  for (float lane : a.lane) best = lane < best ? lane : best;
+  return best;
+}
+static inline Floats times_power_of_two(Floats a, Floats n) {
+  return each([&](int i) {
+    // Two factors: neither overflows, and only the last product rounds to a denormal number.
+    const auto whole = static_cast<std::int32_t>(n.lane[i]);
+    const std::int32_t half = whole >> 1;
+    const std::int32_t bits[2] = {(half + 127) * (1 << 23), (whole - half + 127) * (1 << 23)};
+    float factors[2];
+    std::memcpy(factors, bits, sizeof factors);
+    return a.lane[i] * factors[0] * factors[1];
+  });
+}
 static inline Floats gather(const float* from, const std::int32_t* places) {
   return each([&](int i) { return from[places[i]]; });
 }
@@ -204,6 +225,22 @@ static inline Floats lookup(const Floats* table, Ints index) {
     const std::uint32_t place = index.lane[i] % (VECTORS * LANES);
     return table[place / LANES].lane[place % LANES];
   });
+}
+
+static inline float half_value(std::uint32_t half) {
+  const std::uint32_t magnitude_bits = (half & 0x7fff) << 13;
+  const bool finite = (half & 0x7c00) != 0x7c00;
+  std::uint32_t bits_of = finite ? magnitude_bits : magnitude_bits | 0x7f800000;
+  float value;
+  std::memcpy(&value, &bits_of, sizeof value);
+  // The exponents' zero points lie 112 apart; denormal numbers come right by the same product.
+  if (finite) value *= 5192296858534827628530496329220096.0f;
+  return (half & 0x8000) ? -value : value;
+}
+static inline Floats from_half(const void* from) {
+  std::uint16_t halves[LANES];
+  std::memcpy(halves, from, sizeof halves);
+  return each([&](int i) { return half_value(halves[i]); });
 }
 
 template <typename Place>

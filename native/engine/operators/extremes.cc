@@ -6,10 +6,13 @@
 #include "engine/operators/elementwise.h"
 #include "engine/operators/slabs.h"
 #include "engine/operators/tables.h"
+#include "kernels/rows.h"
 
 namespace laconic::engine {
 
 namespace {
+
+constexpr std::int64_t COLUMNS = 256;  // that one thread looks through at once
 
 // NaN beats every number, as in NumPy.
 template <bool largest, typename T>
@@ -59,19 +62,59 @@ class ExtremePlace final : public Operator {
  private:
   template <typename T>
   void find(Pool& pool, const Slabs& slabs, const T* x, std::int64_t* y) const {
-    split_items(pool, slabs.outer * slabs.inner, slabs.depth,
-                [&](std::int64_t begin, std::int64_t end) {
-                  for (std::int64_t i = begin; i < end; ++i) {
-                    const T* items = x + slabs.place(i);
-                    std::int64_t best = 0;
-                    for (std::int64_t k = 1; k < slabs.depth; ++k) {
-                      const T item = items[k * slabs.inner], held = items[best * slabs.inner];
-                      if (beats<largest>(item, held) || (last_ && !beats<largest>(held, item)))
-                        best = k;
-                    }
-                    y[i] = best;
-                  }
-                });
+    const std::int64_t shares = (slabs.inner + COLUMNS - 1) / COLUMNS;
+    const std::int64_t cost = slabs.depth * std::min(slabs.inner, COLUMNS);
+    split_items(pool, slabs.outer * shares, cost, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int64_t column = i % shares * COLUMNS;
+        const T* items = x + i / shares * slabs.depth * slabs.inner + column;
+        std::int64_t* places = y + i / shares * slabs.inner + column;
+        if (slabs.inner == 1) {
+          *places = in_row(items, slabs.depth);
+        } else {
+          in_columns(items, slabs, places, std::min(COLUMNS, slabs.inner - column));
+        }
+      }
+    });
+  }
+
+  // First the item, then its place: both are faster than the place at once.
+  std::int64_t in_row(const float* x, std::int64_t depth) const {
+    const kernels::Rows& kernels = kernels::rows();
+    const float best = (largest ? kernels.largest : kernels.smallest)(x, depth);
+    const auto found = [&](float item) { return item == best || (best != best && item != item); };
+    std::int64_t place = last_ ? depth - 1 : 0;
+    while (!found(x[place])) place += last_ ? -1 : 1;
+    return place;
+  }
+
+  template <typename T>
+  std::int64_t in_row(const T* x, std::int64_t depth) const {
+    std::int64_t best = 0;
+    for (std::int64_t k = 1; k < depth; ++k) {
+      if (replaces(x[k], x[best])) best = k;
+    }
+    return best;
+  }
+
+  template <typename T>
+  void in_columns(const T* x, const Slabs& slabs, std::int64_t* places, std::int64_t count) const {
+    T best[COLUMNS];
+    std::copy_n(x, count, best);
+    std::fill_n(places, count, 0);
+    for (std::int64_t k = 1; k < slabs.depth; ++k) {
+      const T* row = x + k * slabs.inner;
+      for (std::int64_t i = 0; i < count; ++i) {
+        const bool better = replaces(row[i], best[i]);
+        best[i] = better ? row[i] : best[i];
+        places[i] = better ? k : places[i];
+      }
+    }
+  }
+
+  template <typename T>
+  bool replaces(T item, T held) const {
+    return beats<largest>(item, held) || (last_ && !beats<largest>(held, item));
   }
 
   std::string operation_;
