@@ -14,12 +14,13 @@ namespace {
 // at every size that was measured.
 constexpr double ZEROS_FOR_SPARSE = 0.6;
 
-bool is_sparse_faster(const ConvShape& shape, std::int64_t nonzeros, double dense) {
+bool is_sparse_faster(const ConvShape& shape, std::int64_t nonzeros, bool depthwise) {
   if (shape.height == 0) {
     const auto size = static_cast<double>(shape.outputs * shape.depth());
     return static_cast<double>(nonzeros) < (1 - ZEROS_FOR_SPARSE) * size;
   }
-  return sparse_conv_cost(shape, nonzeros) < dense;
+  const double full = depthwise ? depthwise_conv_cost(shape) : dense_conv_cost(shape);
+  return sparse_conv_cost(shape, nonzeros) < full;
 }
 
 }  // namespace
@@ -29,8 +30,7 @@ std::unique_ptr<ConvWeights> best_conv(const float* weights, const ConvShape& sh
   const std::int64_t nonzeros =
       std::count_if(weights, end, [](float weight) { return weight != 0.0f; });
   const bool depthwise = shape.channels == shape.groups && shape.outputs % shape.channels == 0;
-  const double dense = depthwise ? depthwise_conv_cost(shape) : dense_conv_cost(shape);
-  if (is_sparse_faster(shape, nonzeros, dense)) return sparse_conv(weights, shape);
+  if (is_sparse_faster(shape, nonzeros, depthwise)) return sparse_conv(weights, shape);
   return depthwise ? depthwise_conv(weights, shape) : dense_conv(weights, shape);
 }
 

@@ -121,8 +121,10 @@ static inline Slide slide_by(int lanes) {
 static inline Floats slide(Floats low, Floats high, Slide by) {
   return _mm256_permutevar8x32_ps(_mm256_blendv_ps(low, high, by.from_high), by.places);
 }
-static inline Floats keep(Floats a, const std::uint32_t* words) {
-  return _mm256_and_ps(a, _mm256_loadu_ps(reinterpret_cast<const float*>(words)));
+static inline Floats slide_some(Floats low, Floats high, Slide by, std::uint32_t lanes) {
+  const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+  const __m256i set = _mm256_and_si256(_mm256_set1_epi32(static_cast<int>(lanes)), bit);
+  return _mm256_and_ps(slide(low, high, by), _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, bit)));
 }
 static inline Floats evens(Floats low, Floats high) {
   const __m256 pairs = _mm256_shuffle_ps(low, high, 0x88);

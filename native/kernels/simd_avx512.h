@@ -117,9 +117,9 @@ static inline Slide slide_by(int lanes) {
 static inline Floats slide(Floats low, Floats high, Slide by) {
   return _mm512_permutex2var_ps(low, by, high);
 }
-// The lanes whose word is all ones; zero where the word is zero.
-static inline Floats keep(Floats a, const std::uint32_t* words) {
-  return _mm512_and_ps(a, _mm512_castsi512_ps(_mm512_loadu_si512(words)));
+// The same, but zero in the lanes whose bit is not set.
+static inline Floats slide_some(Floats low, Floats high, Slide by, std::uint32_t lanes) {
+  return _mm512_maskz_permutex2var_ps(static_cast<__mmask16>(lanes), low, by, high);
 }
 // Lanes 0, 2, 4, ... of low followed by high.
 static inline Floats evens(Floats low, Floats high) {

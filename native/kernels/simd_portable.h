@@ -196,8 +196,9 @@ static inline Floats slide(Floats low, Floats high, Slide by) {
     return place < LANES ? low.lane[place] : high.lane[place - LANES];
   });
 }
-static inline Floats keep(Floats a, const std::uint32_t* words) {
-  return each([&](int i) { return words[i] != 0 ? a.lane[i] : 0.0f; });
+static inline Floats slide_some(Floats low, Floats high, Slide by, std::uint32_t lanes) {
+  const Floats all_lanes = slide(low, high, by);
+  return each([&](int i) { return (lanes >> i & 1u) != 0 ? all_lanes.lane[i] : 0.0f; });
 }
 static inline Floats evens(Floats low, Floats high) {
   return each([&](int i) { return 2 * i < LANES ? low.lane[2 * i] : high.lane[2 * i - LANES]; });

@@ -34,8 +34,8 @@ struct SparseTile {
   // The sums of run r are slid so that lane q takes lane q + shifts[r], |shift| < LANES; run 1 has
   // shift 0 where there are several runs, run 0 where there is one.
   const int* shifts;
-  // [runs][vectors * LANES]: all ones where lane q + shift lies in the row of lane q, else zeros;
-  // null for a run whose sums need no mask.
+  // [runs][vectors]: a bit for each lane, set where lane q + shift lies in the row of lane q; null
+  // for a run whose sums need no mask.
   const std::uint32_t* const* masks;
   float* partial;    // [outputs][vectors * LANES]: sums over the blocks of channels; unused for one
   bool first, last;  // of the blocks of channels
@@ -53,14 +53,16 @@ struct SparseTile {
   float low, high;
 };
 
-// to[row * pitch + column] = from[first_y + row * step_y][first_x + column * step_x], 0 outside
-// the image, for columns 0 to before `pitch`; up to a vector beyond the last may be overwritten.
+// to[row * pitch + column - skip] = from[first_y + row * step_y][first_x + column * step_x], 0
+// outside the image, for columns 0 to before `pitch`, and the same for each channel. From `skip`
+// floats before `to` to a vector beyond the last may be overwritten.
 struct SparsePlane {
   const float* from;  // [height, width], dense; nothing outside is read
   std::int64_t height, width;
   std::int64_t first_y, step_y, first_x, step_x;
   float* to;
-  std::int64_t rows, pitch;
+  std::int64_t rows, pitch, skip;
+  std::int64_t channels, from_channel, to_channel;  // how many, floats from one to the next
 };
 
 constexpr int SPARSE_VECTORS = 16;  // the most vectors in a tile, of any set of instructions

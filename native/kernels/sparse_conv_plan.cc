@@ -72,14 +72,14 @@ void SparseConvPlan::plan_masks() {
   const std::int64_t size =
       tiling_.vectors(tiling_.rows, kernels_.lanes) * static_cast<std::int64_t>(kernels_.lanes);
   for (const std::int64_t shift : run_shifts_) {
-    std::vector<std::uint32_t> mask(static_cast<std::size_t>(size), ~0u);
+    std::vector<std::uint32_t> mask(static_cast<std::size_t>(size / kernels_.lanes), ~0u);
     bool needed = false;
     for (std::int64_t lane = 0; lane < size; ++lane) {
       const std::int64_t column = lane % tiling_.pitch;
       const bool inside = column + shift >= 0 && column + shift < tiling_.columns;
       const bool stored = column >= tiling_.left && column < tiling_.left + tiling_.width;
       if (inside || !stored) continue;
-      mask[static_cast<std::size_t>(lane)] = 0;
+      mask[static_cast<std::size_t>(lane / kernels_.lanes)] &= ~(1u << (lane % kernels_.lanes));
       const bool reachable = std::abs(shift) < kernels_.lanes;
       const std::int64_t from = column + shift + (shift < 0 ? tiling_.pitch : 0);
       const bool gap = from >= tiling_.columns && from < tiling_.pitch;
@@ -97,8 +97,6 @@ std::int64_t SparseConvPlan::blocks() const {
 
 void SparseConvPlan::plan_terms(const SparseFilters& filters) {
   const auto taps = static_cast<std::int64_t>(taps_.size());
-  const std::int64_t channel_floats =
-      static_cast<std::int64_t>(planes_.size()) * tiling_.plane_floats;
   const std::int64_t block_depth = tiling_.channel_block * taps;
   const auto runs = static_cast<std::int64_t>(run_shifts_.size());
   terms_.resize(filters.values.size());
@@ -112,7 +110,7 @@ void SparseConvPlan::plan_terms(const SparseFilters& filters) {
         const std::int64_t position = base + filters.positions[i];
         const Tap& tap = taps_[static_cast<std::size_t>(position % taps)];
         const std::int64_t block = position / block_depth;
-        const std::int64_t offset = position % block_depth / taps * channel_floats + tap.offset;
+        const std::int64_t offset = position % block_depth / taps * tiling_.channel_floats + tap.offset;
         visit(static_cast<std::size_t>((block * shape_.outputs + output) * runs + tap.run),
               static_cast<std::int32_t>(offset * 4), filters.values[i]);
       }
@@ -128,8 +126,7 @@ void SparseConvPlan::plan_terms(const SparseFilters& filters) {
 
 std::int64_t SparseConvPlan::slab_floats() const {
   if (tiling_.direct) return 0;
-  return 2 * tiling_.margin +
-         tiling_.channel_block * static_cast<std::int64_t>(planes_.size()) * tiling_.plane_floats;
+  return 2 * tiling_.margin + tiling_.channel_block * tiling_.channel_floats;
 }
 
 std::int64_t SparseConvPlan::partial_floats() const {
@@ -152,16 +149,14 @@ std::size_t SparseConvPlan::scratch_bytes(std::int64_t, int threads) const {
 void SparseConvPlan::fill_slab(const float* image, std::int64_t channels, std::int64_t row,
                                std::int64_t column, float* slab) const {
   float* to = slab + tiling_.lead;
-  for (std::int64_t channel = 0; channel < channels; ++channel) {
-    const float* from = image + channel * shape_.height * shape_.width;
-    for (const Plane& plane : planes_) {
-      const std::int64_t first_y = (row + y_.least) * shape_.stride_y + plane.phase_y;
-      const std::int64_t first_x =
-          (column + tiling_.first_column + plane.shift) * shape_.stride_x + plane.phase_x;
-      kernels_.fill({from, shape_.height, shape_.width, first_y, shape_.stride_y, first_x,
-                     shape_.stride_x, to - plane.skip, tiling_.slab_rows, tiling_.pitch});
-      to += tiling_.plane_floats;
-    }
+  for (const Plane& plane : planes_) {
+    const std::int64_t first_y = (row + y_.least) * shape_.stride_y + plane.phase_y;
+    const std::int64_t first_x =
+        (column + tiling_.first_column + plane.shift) * shape_.stride_x + plane.phase_x;
+    kernels_.fill({image, shape_.height, shape_.width, first_y, shape_.stride_y, first_x,
+                   shape_.stride_x, to, tiling_.slab_rows, tiling_.pitch, plane.skip, channels,
+                   shape_.height * shape_.width, tiling_.channel_floats});
+    to += tiling_.plane_floats;
   }
 }
 

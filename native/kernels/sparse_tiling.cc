@@ -53,6 +53,11 @@ std::int64_t count_planes(const Problem& problem, const SparseTiling& tiling) {
   return static_cast<std::int64_t>(planes.size());
 }
 
+// Floats of a channel that a tile reads.
+std::int64_t slab_channel(const SparseTiling& tiling) {
+  return tiling.direct ? tiling.pitch : tiling.channel_floats;
+}
+
 double tile_cycles(const Problem& problem, const SparseTiling& tiling, std::int64_t vectors) {
   const ConvShape& shape = problem.shape;
   const auto n = static_cast<double>(vectors);
@@ -60,10 +65,8 @@ double tile_cycles(const Problem& problem, const SparseTiling& tiling, std::int6
   const auto outputs = static_cast<double>(shape.outputs);
   const double blocks =
       static_cast<double>(divide_up(problem.group_channels(), tiling.channel_block));
-  const std::int64_t plane_floats =
-      tiling.direct ? tiling.rows * tiling.pitch : tiling.plane_floats;
   const double block_bytes =
-      static_cast<double>(tiling.channel_block * tiling.planes * plane_floats) * 4;
+      static_cast<double>(tiling.channel_block * slab_channel(tiling)) * 4;
   const double over = std::clamp((block_bytes - L1_BYTES) / L1_BYTES, 0.0, 1.0);
   const double load = LOAD_L1 + over * (LOAD_L2 - LOAD_L1);
   // A few vectors do not hide the latency of the multiply-adds.
@@ -96,12 +99,13 @@ void consider(const Problem& problem, SparseTiling tiling, SparseTiling* best) {
   if (!tiling.direct) {
     const std::int64_t halo = (tiling.slab_rows - tiling.rows) * tiling.pitch;
     tiling.plane_floats = tiling.lead + full * lanes + round_up(halo, lanes);
+    const std::int64_t slack = tiling.planes > 1 ? lanes : 0;
+    tiling.channel_floats = tiling.planes * tiling.plane_floats + slack;
   }
   const std::int64_t reach = std::max(std::abs(problem.x.least), std::abs(problem.x.most));
   tiling.margin = tiling.slid ? reach / lanes * lanes : 0;
   const std::int64_t last_rows = shape.out_height - (tiling.row_tiles - 1) * tiling.rows;
-  const std::int64_t plane_floats = tiling.direct ? tiling.pitch : tiling.plane_floats;
-  const std::int64_t channel_bytes = tiling.planes * plane_floats * 4;
+  const std::int64_t channel_bytes = slab_channel(tiling) * 4;
   for (const double budget : {L1_BYTES, L2_BYTES}) {
     const auto fitting = static_cast<std::int64_t>(budget) / channel_bytes;
     const std::int64_t channels = problem.group_channels();
@@ -136,7 +140,7 @@ void consider_direct(const Problem& problem, SparseTiling* best) {
   if (!plain || shape.width % lanes != 0) return;
   SparseTiling tiling{};
   tiling.direct = true;
-  tiling.plane_floats = shape.width;
+  tiling.plane_floats = tiling.channel_floats = shape.width;
   const std::int64_t all = shape.width / lanes;
   for (std::int64_t vectors = 1; vectors <= problem.machine.vectors; ++vectors) {
     tiling.pieces = divide_up(all, vectors);

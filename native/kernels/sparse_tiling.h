@@ -34,6 +34,7 @@ struct SparseTiling {
   std::int64_t slab_rows;
   std::int64_t planes;         // copies of each channel: phases of the strides, alignments of rows
   std::int64_t plane_floats;   // in each
+  std::int64_t channel_floats;  // in all planes of a channel, and what the last spills over
   std::int64_t lead;           // floats before each plane, where its first row may be moved to
   std::int64_t margin;         // floats before and behind the slab that loads may reach
   std::int64_t channel_block;  // input channels at once
