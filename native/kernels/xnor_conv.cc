@@ -131,7 +131,7 @@ void Plan::finish(const std::int32_t* sums, std::int64_t output, const PixelRang
     const std::int64_t image = pixel / size, at = pixel - image * size;
     const std::int64_t count = std::min(size - at, pixels.end - pixel);
     const std::int64_t place = (image * shape_.outputs + output) * size + at;
-    finish_.row(sums + (pixel - pixels.begin), count, scale, bias,
+    finish_.row(sums + (pixel - pixels.begin), count, 0, scale, bias,
                 epilogue.addend ? epilogue.addend + place : nullptr, epilogue.low, epilogue.high,
                 y + place);
     pixel += count;
