@@ -20,7 +20,7 @@ MAY_IMPORT = {
     **dict.fromkeys(FLOOR_2, BASE),
     "train": BASE | FLOOR_2,
     "pack": BASE | FLOOR_2 | {"runtime"},
-    "runtime": {"errors", "coding", "container"},
+    "runtime": {"errors", "coding", "container", "_native"},
     "measure": BASE | FLOOR_2 | {"train", "pack", "runtime"},
     "recipe": BASE | FLOOR_2 | {"train", "pack", "runtime", "measure"},
     "report": {"errors", "measure"},

@@ -9,6 +9,9 @@ import pytest
 
 from laconic.container import Node, Program, Value
 from laconic.runtime import NumpyExecutor
+from laconic.runtime.native_executor import NativeExecutor
+
+EXECUTORS = (NumpyExecutor, NativeExecutor)
 
 
 def compare(onnx_programs, node, inputs, tensors=None):
@@ -26,11 +29,12 @@ def compare(onnx_programs, node, inputs, tensors=None):
         nodes=(node,),
     )
     expected = onnx_programs.onnxruntime(program, tensors, inputs)
-    found = NumpyExecutor(program, tensors).run(inputs)
-    for ours, theirs in zip(found, expected, strict=True):
-        assert ours.dtype == theirs.dtype
-        assert ours.shape == theirs.shape
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5 * np.abs(theirs).max())
+    for executor in EXECUTORS:
+        found = executor(program, tensors).run(inputs)
+        for ours, theirs in zip(found, expected, strict=True):
+            assert ours.dtype == theirs.dtype
+            assert ours.shape == theirs.shape
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5 * np.abs(theirs).max())
 
 
 def numbers(*shape):
