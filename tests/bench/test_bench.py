@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from laconic.bench import compare, restrict, results, worker
+from laconic.bench import compare, machine, restrict, results, worker
 from laconic.bench.cases import CASES, SHORT_CASES, Case, Setting
 from laconic.bench.chart import svg
 from laconic.bench.interleaved import Ran, Turns, deviation, ratio
 from laconic.bench.interleaved import run as run_sides
 from laconic.bench.prepare import Prepared
-from laconic.bench.results import Goal, Limit, Result, Timing
+from laconic.bench.results import Goal, Limit, Result, Timing, Work
+from laconic.bench.work import shares_of, work_of
 from laconic.errors import DataError, UnsupportedError
 from laconic.pack.export import onnx_model
 
@@ -35,11 +36,11 @@ def goal(factor=3.0, least=2.0, **changed):
     return Goal(**{**known, **changed}, factor=factor, least=least)
 
 
-def result(goals=(), limits=(), timings=(), failures=()):
+def result(goals=(), limits=(), timings=(), work=(), failures=()):
     """A result of these."""
     return Result(
         "laconic bench", "2026-11-22 12:00 UTC", 60.0, "a processor, 2 CPUs", {"python": "3.11"},
-        list(goals), list(limits), list(timings), dict(failures),
+        list(goals), list(limits), list(timings), list(work), dict(failures),
     )  # fmt: skip
 
 
@@ -127,12 +128,15 @@ def kept_folder(monkeypatch, tmp_path):
 
 def test_a_result_comes_back_from_where_it_is_kept(kept_folder):
     timing = Timing("tiny", "OpenVINO", 1, 1, 3.0, 2.9, 3.1, 50)
-    found = result([goal()], [Limit("m", "MB", 60, 50)], [timing], {"tiny, laconic": "no Wish"})
+    work = Work("tiny", "ours", 1, 1, 2.0, 30.0, 200.0, 4.5, 20.0, {"Gemm sparse ×1": 0.98})
+    failures = {"tiny, laconic": "no Wish"}
+    found = result([goal()], [Limit("m", "MB", 60, 50)], [timing], [work], failures)
     results.write(found, svg(found))
     assert results.read() == found
     page = (kept_folder / "runtime.md").read_text()
-    assert "| Linear 8×6, half zeros | 1 | 1 | 1 | 3 OpenVINO | ≥ 2× | 3.00× (2.50–3.50) |" in page
+    assert "| Linear 8×6 | half zeros | 1 | 1 | 1 | 3 OpenVINO | ≥ 2× | 3.00× (2.50–3.50) |" in page
     assert "| tiny | OpenVINO | 1 | 1 | 3.000 | 2.900–3.100 | 50 |" in page
+    assert "| tiny | ours | 1 | 1 | 2.000 | 30 of 200 | 4.5 of 20.0 | Gemm sparse ×1 98% |" in page
     assert "- tiny, laconic: no Wish" in page
 
 
@@ -195,7 +199,7 @@ def compared(monkeypatch, ran):
     told = []
     found = compare.compare(
         {"tiny": TINY}, None, command="laconic bench", tell=lambda *words: told.append(words),
-        threads=(1,), with_start=False,
+        threads=(1,), with_start=False, with_work=False,
     )  # fmt: skip
     assert [number for number, count, _ in told] == [1, 2]
     assert {count for _, count, _ in told} == {2}
@@ -207,7 +211,7 @@ def test_the_faster_of_the_float_rivals_counts(monkeypatch):
         "laconic, half zeros": Turns([[1.0]]), "laconic, dense": Turns([[8.0]]),
         "ONNX Runtime": Turns([[4.0]]), "OpenVINO": Turns([[3.0]]), "PyTorch": Turns([[0.1]]),
     }  # fmt: skip
-    found = compared(monkeypatch, Ran(turns, {}, {}))
+    found = compared(monkeypatch, Ran(turns, {}, {}, {}))
     sparse, dense = found.goals
     assert (sparse.factor, sparse.rival, sparse.rival_ms, sparse.met) == (3, "OpenVINO", 3000, True)
     assert (dense.factor, dense.met) == (0.375, None)
@@ -215,7 +219,7 @@ def test_the_faster_of_the_float_rivals_counts(monkeypatch):
 
 
 def test_a_goal_is_missed_where_we_cannot_run(monkeypatch):
-    ran = Ran({"ONNX Runtime": Turns([[4.0]])}, {}, {"laconic, half zeros": "no Wish"})
+    ran = Ran({"ONNX Runtime": Turns([[4.0]])}, {}, {"laconic, half zeros": "no Wish"}, {})
     found = compared(monkeypatch, ran)
     assert (found.goals[0].factor, found.goals[0].met) == (0.0, False)
     assert found.failures["tiny, laconic, half zeros, batch 2, threads 1"] == "no Wish"
@@ -249,3 +253,34 @@ def test_a_worker_that_ends_is_no_hang(monkeypatch, tmp_path):
             one.ready()
         with pytest.raises(UnsupportedError, match="ended without a word"):
             one.ready()
+
+
+def test_the_machine_is_measured_in_a_process_of_its_own():
+    found = machine.measured(1)
+    assert found.threads == 1
+    assert found.gflops > 0
+    assert found.gigabytes > 0
+
+
+def test_shares_are_by_operator_and_form_the_largest_first():
+    parts = [
+        ("Conv", "sparse", 3.0),
+        ("Add", "", 1.0),
+        ("Conv", "sparse", 3.98),
+        ("Relu", "", 0.02),
+    ]
+    shares = shares_of(parts)
+    assert list(shares) == ["Conv sparse ×2", "Add ×1"]
+    assert shares["Add ×1"] == pytest.approx(0.125)
+
+
+def test_work_is_what_the_machine_does_against_what_it_can(tmp_path):
+    prepared = Prepared(TINY, 2, tmp_path, ["ONNX Runtime"])
+    sides = prepared.sides()
+    ran = run_sides(sides, prepared.arrays(), 1, 0)
+    limit = machine.Machine(1, 200.0, 20.0)
+    half, dense = work_of(TINY, sides, 2, limit, {}, ran)
+    assert dense.gflops * dense.median_ms == pytest.approx(1e-6 * 2 * 2 * 48)
+    assert half.gflops * half.median_ms == pytest.approx(1e-6 * 2 * 2 * 24)
+    assert dense.gigabytes * dense.median_ms >= 1e-6 * 4 * 48
+    assert next(iter(dense.shares)).startswith("Gemm")

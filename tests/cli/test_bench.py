@@ -30,6 +30,7 @@ RESULT = Result(
     ],
     limits=[Limit("memory", "MB", 60, 50)],
     timings=[],
+    work=[],
     failures={},
 )
 

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from laconic import runtime
-from laconic.bench import start
+from laconic.bench import machine, start
 from laconic.bench.cases import THREADS, Case, Setting
 from laconic.bench.engines import LACONIC, ONNXRUNTIME, OPENVINO, PACKAGES, Array
 from laconic.bench.interleaved import Ran, deviation, ratio, run
 from laconic.bench.prepare import Prepared, Side, has_nncf
-from laconic.bench.results import Goal, Limit, Result, Timing
+from laconic.bench.results import Goal, Limit, Result, Timing, Work
+from laconic.bench.work import Load, work_of
 from laconic.container import LacFile
 from laconic.errors import DataError, UnsupportedError
 from laconic.measure.processor import processor_name
@@ -37,6 +38,7 @@ class Found:
     goals: list[Goal] = field(default_factory=list)
     limits: list[Limit] = field(default_factory=list)
     timings: list[Timing] = field(default_factory=list)
+    work: list[Work] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
 
 
@@ -49,6 +51,7 @@ def compare(
     threads: Sequence[int] = THREADS,
     seconds: float = 20,
     with_start: bool = True,
+    with_work: bool = True,
 ) -> Result:
     """Time the networks in every engine, and compare what they compute.
 
@@ -60,6 +63,7 @@ def compare(
         threads: for each of these numbers, all is timed.
         seconds: for each network, batch and number of threads; more where calls are long.
         with_start: measure import and load as well.
+        with_work: say where our time goes.
 
     Raises:
         DataError: no rival is installed.
@@ -69,6 +73,8 @@ def compare(
         raise DataError('the rivals are not installed: pip install "laconic[bench]"')
     began = time.perf_counter()
     found = Found()
+    machines = {each: machine.measured(each) for each in threads} if with_work else {}
+    loads: dict[Path, Load] = {}
     if OPENVINO in installed and not has_nncf():
         found.failures["OpenVINO int8"] = "nncf is not installed"
     steps = [(case, batch) for case in cases.values() for batch in case.batches]
@@ -89,6 +95,8 @@ def compare(
             if each == threads[0]:
                 found.limits += _deviations(case, batch, sides, inputs, ran)
             _note(found, case, sides, batch, each, ran)
+            if machines:
+                found.work += work_of(case, sides, batch, machines[each], loads, ran)
     if with_start:
         tell(count, count, "import and load")
         found.limits += _start(folder)
@@ -101,6 +109,7 @@ def compare(
         goals=found.goals,
         limits=found.limits,
         timings=found.timings,
+        work=found.work,
         failures=found.failures,
     )
 

@@ -78,6 +78,27 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Work:
+    """Where the time of a call of ours goes, and how much of the machine it uses."""
+
+    case: str
+    side: str
+    batch: int
+    threads: int
+    median_ms: float
+    gflops: float
+    """10⁹ operations a second, zeros left out; a MAC is two. 0 where they were not counted."""
+    peak_gflops: float
+    """Of the machine, on as many threads."""
+    gigabytes: float
+    """10⁹ bytes a second, each weight in memory read once a call."""
+    peak_gigabytes: float
+    """Of the machine, on as many threads."""
+    shares: dict[str, float]
+    """Operator, form and how many of them → share of the time."""
+
+
+@dataclass(frozen=True)
 class Result:
     """One run of the comparison."""
 
@@ -89,6 +110,7 @@ class Result:
     goals: list[Goal]
     limits: list[Limit]
     timings: list[Timing]
+    work: list[Work]
     failures: dict[str, str]
     """Case, side, batch and threads → why that side could not run."""
 
@@ -118,7 +140,7 @@ def read() -> Result:
     path = results_folder() / f"{NAME}.json"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        kinds = {"goals": Goal, "limits": Limit, "timings": Timing}
+        kinds = {"goals": Goal, "limits": Limit, "timings": Timing, "work": Work}
         lists = {key: [checked(kind(**one)) for one in data[key]] for key, kind in kinds.items()}
         return checked(Result(**{**data, **lists}))
     except OSError as error:
@@ -143,13 +165,24 @@ def as_markdown(result: Result) -> str:
         "the median over the rounds, in brackets its 10th and 90th percentile.",
         "",
         *_table(
-            GOAL_HEADER,
-            [goal_cells(goal) for goal in result.goals],
+            ["network", *GOAL_HEADER],
+            [[goal.title, *goal_cells(goal)] for goal in result.goals],
         ),
         "",
         *_table(
             LIMIT_HEADER,
             [limit_cells(limit) for limit in result.limits],
+        ),
+        "",
+        "## Where our time goes",
+        "",
+        "Operations with weights that are not zero, and the weights' bytes in memory read once a "
+        "call, against what NumPy's matrix product and reading memory in order reach on as many "
+        "threads.",
+        "",
+        *_table(
+            ["network", "side", "batch", "threads", "ms", "10⁹ operations/s", "10⁹ bytes/s", "of"],
+            [_work_cells(work) for work in result.work],
         ),
         "",
         "## Milliseconds a call",
@@ -168,7 +201,7 @@ def as_markdown(result: Result) -> str:
 WORDS = {True: "yes", False: "**no**", None: "–"}
 
 
-GOAL_HEADER = ["network, weights", "batch", "threads", "ms", "rival's ms", "goal", "factor", "met"]
+GOAL_HEADER = ["weights", "batch", "threads", "ms", "rival's ms", "goal", "factor", "met"]
 LIMIT_HEADER = ["limit", "most", "found", "met"]
 
 
@@ -179,7 +212,7 @@ def goal_cells(goal: Goal) -> list[str]:
         ours, spread = f"{goal.ours_ms:.3g}", f" ({goal.low:.2f}–{goal.high:.2f})"
         factor = f"{goal.factor:.2f}×{spread}"
     return [
-        f"{goal.title}, {goal.setting}", str(goal.batch), str(goal.threads), ours,
+        goal.setting, str(goal.batch), str(goal.threads), ours,
         f"{goal.rival_ms:.3g} {goal.rival}", _goal_text(goal.least), factor, WORDS[goal.met],
     ]  # fmt: skip
 
@@ -209,6 +242,15 @@ def _timing_cells(timing: Timing) -> list[str]:
     return [
         timing.case, timing.side, str(timing.batch), str(timing.threads),
         f"{timing.median_ms:.3f}", f"{timing.low_ms:.3f}–{timing.high_ms:.3f}", str(timing.calls),
+    ]  # fmt: skip
+
+
+def _work_cells(work: Work) -> list[str]:
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in work.shares.items())
+    operations = f"{work.gflops:.0f} of {work.peak_gflops:.0f}" if work.gflops else "–"
+    return [
+        work.case, work.side, str(work.batch), str(work.threads), f"{work.median_ms:.3f}",
+        operations, f"{work.gigabytes:.1f} of {work.peak_gigabytes:.1f}", shares,
     ]  # fmt: skip
 
 

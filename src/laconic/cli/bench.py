@@ -99,6 +99,7 @@ def _measured(
             threads=threads or (THREADS[:1] if short else THREADS),
             seconds=0 if short else seconds,
             with_start=not short and not only,
+            with_work=not short,
         )
     if whole:
         results.write(result, chart.svg(result))
@@ -110,8 +111,9 @@ def _print(result: Result) -> None:
     from laconic.bench.results import GOAL_HEADER, LIMIT_HEADER, goal_cells, limit_cells
 
     show.say(f"{result.command}, {result.date}, {result.processor}")
-    goals = map(goal_cells, result.goals)
-    show.console.print(show.cells_table("how many times faster", GOAL_HEADER, goals))
+    for title in dict.fromkeys(goal.title for goal in result.goals):
+        goals = [goal_cells(goal) for goal in result.goals if goal.title == title]
+        show.console.print(show.cells_table(title, GOAL_HEADER, goals))
     limits = map(limit_cells, result.limits)
     show.console.print(show.cells_table("limits", LIMIT_HEADER, limits))
     for who, why in result.failures.items():
