@@ -110,21 +110,23 @@ static inline Floats choose(Mask mask, Floats a, Floats b) {
 }
 
 struct Slide {
-  __m256i places;    // rotates by n
-  __m256 from_high;  // the lanes below n
+  __m256i places;     // rotates
+  __m256 from_other;  // before it rotates
 };
 static inline Slide slide_by(int lanes) {
   const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  const __m256i count = _mm256_set1_epi32(lanes);
-  return {_mm256_add_epi32(count, lane), _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, lane))};
+  const __m256i first_places = _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes), lane);
+  const __m256i last_places = _mm256_cmpgt_epi32(lane, _mm256_set1_epi32(LANES - 1 + lanes));
+  return {_mm256_add_epi32(_mm256_set1_epi32(lanes), lane),
+          _mm256_castsi256_ps(lanes >= 0 ? first_places : last_places)};
 }
-static inline Floats slide(Floats low, Floats high, Slide by) {
-  return _mm256_permutevar8x32_ps(_mm256_blendv_ps(low, high, by.from_high), by.places);
+static inline Floats slide(Floats a, Floats other, Slide by) {
+  return _mm256_permutevar8x32_ps(_mm256_blendv_ps(a, other, by.from_other), by.places);
 }
-static inline Floats slide_some(Floats low, Floats high, Slide by, std::uint32_t lanes) {
+static inline Floats slide_some(Floats a, Floats other, Slide by, const std::uint16_t* lanes) {
   const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-  const __m256i set = _mm256_and_si256(_mm256_set1_epi32(static_cast<int>(lanes)), bit);
-  return _mm256_and_ps(slide(low, high, by), _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, bit)));
+  const __m256i set = _mm256_and_si256(_mm256_set1_epi32(*lanes), bit);
+  return _mm256_and_ps(slide(a, other, by), _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, bit)));
 }
 static inline Floats evens(Floats low, Floats high) {
   const __m256 pairs = _mm256_shuffle_ps(low, high, 0x88);

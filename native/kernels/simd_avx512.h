@@ -107,19 +107,19 @@ static inline Floats choose(Mask mask, Floats a, Floats b) {
   return _mm512_mask_blend_ps(mask, b, a);
 }
 
-// slide(low, high, slide_by(n)): lanes n to before n + LANES of low followed by high; 0 <= n <
-// LANES.
+// slide(a, other, slide_by(n)), |n| < LANES: lane i takes lane i + n of a; from beyond its end it
+// takes the first lanes of `other` (n > 0), from before its beginning the last (n < 0).
 using Slide = __m512i;
 static inline Slide slide_by(int lanes) {
-  return _mm512_add_epi32(_mm512_set1_epi32(lanes),
-                          _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+  return _mm512_add_epi32(_mm512_set1_epi32(lanes), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
+                                                                      10, 11, 12, 13, 14, 15));
 }
-static inline Floats slide(Floats low, Floats high, Slide by) {
-  return _mm512_permutex2var_ps(low, by, high);
+static inline Floats slide(Floats a, Floats other, Slide by) {
+  return _mm512_permutex2var_ps(a, by, other);
 }
 // The same, but zero in the lanes whose bit is not set.
-static inline Floats slide_some(Floats low, Floats high, Slide by, std::uint32_t lanes) {
-  return _mm512_maskz_permutex2var_ps(static_cast<__mmask16>(lanes), low, by, high);
+static inline Floats slide_some(Floats a, Floats other, Slide by, const std::uint16_t* lanes) {
+  return _mm512_maskz_permutex2var_ps(*lanes, a, by, other);
 }
 // Lanes 0, 2, 4, ... of low followed by high.
 static inline Floats evens(Floats low, Floats high) {

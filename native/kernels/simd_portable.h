@@ -190,15 +190,17 @@ static inline Floats choose(Mask mask, Floats a, Floats b) {
 
 using Slide = int;
 static inline Slide slide_by(int lanes) { return lanes; }
-static inline Floats slide(Floats low, Floats high, Slide by) {
+static inline Floats slide(Floats a, Floats other, Slide by) {
   return each([&](int i) {
     const int place = i + by;
-    return place < LANES ? low.lane[place] : high.lane[place - LANES];
+    return place < 0        ? other.lane[place + LANES]
+           : place < LANES ? a.lane[place]
+                           : other.lane[place - LANES];
   });
 }
-static inline Floats slide_some(Floats low, Floats high, Slide by, std::uint32_t lanes) {
-  const Floats all_lanes = slide(low, high, by);
-  return each([&](int i) { return (lanes >> i & 1u) != 0 ? all_lanes.lane[i] : 0.0f; });
+static inline Floats slide_some(Floats a, Floats other, Slide by, const std::uint16_t* lanes) {
+  const Floats whole = slide(a, other, by);
+  return each([&](int i) { return (*lanes >> i & 1) != 0 ? whole.lane[i] : 0.0f; });
 }
 static inline Floats evens(Floats low, Floats high) {
   return each([&](int i) { return 2 * i < LANES ? low.lane[2 * i] : high.lane[2 * i - LANES]; });

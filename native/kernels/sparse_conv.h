@@ -36,7 +36,7 @@ struct SparseTile {
   const int* shifts;
   // [runs][vectors]: a bit for each lane, set where lane q + shift lies in the row of lane q; null
   // for a run whose sums need no mask.
-  const std::uint32_t* const* masks;
+  const std::uint16_t* const* masks;
   float* partial;    // [outputs][vectors * LANES]: sums over the blocks of channels; unused for one
   bool first, last;  // of the blocks of channels
   float* hold;       // [vectors * LANES], for the kernel's own use

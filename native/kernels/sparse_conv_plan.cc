@@ -72,20 +72,22 @@ void SparseConvPlan::plan_masks() {
   const std::int64_t size =
       tiling_.vectors(tiling_.rows, kernels_.lanes) * static_cast<std::int64_t>(kernels_.lanes);
   for (const std::int64_t shift : run_shifts_) {
-    std::vector<std::uint32_t> mask(static_cast<std::size_t>(size / kernels_.lanes), ~0u);
+    std::vector<std::uint16_t> mask(static_cast<std::size_t>(size / kernels_.lanes), 0xffff);
     bool needed = false;
     for (std::int64_t lane = 0; lane < size; ++lane) {
       const std::int64_t column = lane % tiling_.pitch;
       const bool inside = column + shift >= 0 && column + shift < tiling_.columns;
       const bool stored = column >= tiling_.left && column < tiling_.left + tiling_.width;
       if (inside || !stored) continue;
-      mask[static_cast<std::size_t>(lane / kernels_.lanes)] &= ~(1u << (lane % kernels_.lanes));
+      const unsigned bit = 1u << (lane % kernels_.lanes);
+      std::uint16_t& lanes = mask[static_cast<std::size_t>(lane / kernels_.lanes)];
+      lanes = static_cast<std::uint16_t>(lanes & ~bit);
       const bool reachable = std::abs(shift) < kernels_.lanes;
       const std::int64_t from = column + shift + (shift < 0 ? tiling_.pitch : 0);
       const bool gap = from >= tiling_.columns && from < tiling_.pitch;
       needed = needed || !reachable || !gap;
     }
-    masks_.push_back(needed ? mask : std::vector<std::uint32_t>());
+    masks_.push_back(needed ? mask : std::vector<std::uint16_t>());
   }
   for (const auto& mask : masks_) mask_pointers_.push_back(mask.empty() ? nullptr : mask.data());
 }

@@ -73,8 +73,8 @@ class SparseConvPlan final : public ConvPlan {
   std::vector<int> slides_;               // what is left of them within a vector
   std::vector<Plane> planes_;
   std::vector<Tap> taps_;  // [kernel_height * kernel_width]
-  std::vector<std::vector<std::uint32_t>> masks_;
-  std::vector<const std::uint32_t*> mask_pointers_;
+  std::vector<std::vector<std::uint16_t>> masks_;
+  std::vector<const std::uint16_t*> mask_pointers_;
   std::vector<SparseTerm> terms_;
   std::vector<std::int32_t> starts_;  // [blocks][outputs of all groups][runs], and the end
 };
