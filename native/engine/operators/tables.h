@@ -20,6 +20,8 @@ std::vector<Entry> elementwise_operators();
 std::vector<Entry> extreme_operators();
 std::vector<Entry> global_pooling_operators();
 std::vector<Entry> indexing_operators();
+std::vector<Entry> integer_conv_operators();
+std::vector<Entry> integer_matmul_operators();
 std::vector<Entry> integer_operators();
 std::vector<Entry> joining_operators();
 std::vector<Entry> layer_normalisation_operators();
