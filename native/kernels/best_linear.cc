@@ -1,11 +1,20 @@
 #include "kernels/best_linear.h"
 
+#include <algorithm>
+
 #include "kernels/binary_linear.h"
+#include "kernels/codebook_linear.h"
 #include "kernels/dense_linear.h"
 #include "kernels/signs.h"
 #include "kernels/sparse_linear.h"
 
 namespace laconic::kernels {
+namespace {
+
+// Estimated nanoseconds, and what the bytes are worth: of two forms that are as fast, the smaller.
+double price(double nanoseconds, double bytes) { return nanoseconds + 0.004 * bytes; }
+
+}  // namespace
 
 std::unique_ptr<LinearWeights> best_linear(const float* weights, std::int64_t outputs,
                                            std::int64_t depth, std::int64_t rows) {
@@ -14,9 +23,19 @@ std::unique_ptr<LinearWeights> best_linear(const float* weights, std::int64_t ou
     return binary_linear(weights, outputs, depth);
   }
   const LinearSurvey survey = survey_linear(weights, outputs, depth);
-  if (sparse_linear_cost(weights, survey, rows) < dense_linear_cost(outputs, depth, rows)) {
-    return sparse_linear(weights, survey, rows);
-  }
+  const auto size = static_cast<double>(survey.size());
+  const auto non_zeros = static_cast<double>(survey.non_zeros);
+  const bool few = fits_codebook(survey);
+  const double dense = price(dense_linear_cost(outputs, depth, rows), 4 * size);
+  const double sparse = price(sparse_linear_cost(weights, survey, rows), (few ? 3 : 6) * non_zeros);
+  const double codebook =
+      few ? price(codebook_linear_cost(survey, rows), codebook_bytes(survey)) : 2 * dense;
+  const double half =
+      survey.half || survey.bfloat16 ? price(half_linear_cost(survey, rows), 2 * size) : 2 * dense;
+  const double best = std::min({dense, sparse, codebook, half});
+  if (best == sparse) return sparse_linear(weights, survey, rows);
+  if (best == codebook) return codebook_linear(weights, survey);
+  if (best == half) return half_linear(weights, survey);
   return dense_linear(weights, outputs, depth);
 }
 

@@ -59,12 +59,18 @@ std::vector<float> distinct_values(const float* values, std::int64_t count, int 
 }
 
 CodeOf::CodeOf(const std::vector<float>& table) {
-  for (const float value : table) bits_.push_back(bits_of(value));
-}
-
-std::uint8_t CodeOf::operator()(float value) const {
-  const auto at = std::lower_bound(bits_.begin(), bits_.end(), bits_of(value));
-  return static_cast<std::uint8_t>(at - bits_.begin());
+  // A free place holds bits that belong elsewhere, so that they are never asked for there.
+  const std::uint32_t nowhere = table.empty() ? 0 : bits_of(table[0]);
+  bits_.assign(PLACES, nowhere);
+  codes_.assign(PLACES, 0);
+  std::vector<bool> taken(PLACES, false);
+  for (std::size_t code = 0; code < table.size(); ++code) {
+    std::uint32_t place = place_of(bits_of(table[code]));
+    while (taken[place]) place = (place + 1) % PLACES;
+    taken[place] = true;
+    bits_[place] = bits_of(table[code]);
+    codes_[place] = static_cast<std::uint8_t>(code);
+  }
 }
 
 }  // namespace laconic::kernels

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "check.h"
+#include "kernels/codebook_linear.h"
 #include "kernels/instructions.h"
 #include "kernels/sparse_linear.h"
 
@@ -30,6 +31,19 @@ std::unique_ptr<LinearWeights> sparse_for_one(const float* weights, std::int64_t
 std::unique_ptr<LinearWeights> sparse_for_many(const float* weights, std::int64_t outputs,
                                                std::int64_t depth) {
   return laconic::kernels::sparse_linear(weights, outputs, depth, 1000);
+}
+
+std::unique_ptr<LinearWeights> codebook(const float* weights, std::int64_t outputs,
+                                        std::int64_t depth) {
+  const auto survey = laconic::kernels::survey_linear(weights, outputs, depth);
+  CHECK(laconic::kernels::fits_codebook(survey));
+  return laconic::kernels::codebook_linear(weights, survey);
+}
+std::unique_ptr<LinearWeights> half(const float* weights, std::int64_t outputs,
+                                    std::int64_t depth) {
+  const auto survey = laconic::kernels::survey_linear(weights, outputs, depth);
+  CHECK(survey.half || survey.bfloat16);
+  return laconic::kernels::half_linear(weights, survey);
 }
 
 struct Extra {
@@ -127,23 +141,18 @@ void in_every_set(const std::function<void()>& body) {
   laconic::kernels::use_at_most(Instructions::avx512);
 }
 
-void check_form(Form form, double zeros) {
+// Layers of random sizes, every number of rows up to 70.
+void check_form(Form form, const std::function<Layer(std::int64_t, std::int64_t, unsigned)>& make) {
   in_every_set([&] {
     check::Random random(3);
-    for (const int values : {0, 1, 2, 16, 17, 33, 256, 300}) {
-      for (int i = 0; i < 4; ++i) {
-        const Layer layer = layer_of(random.between(1, 70), random.between(1, 300), zeros, values,
-                                     static_cast<unsigned>(values + i));
-        check_layer(form, layer, random.between(1, 9), {});
-      }
+    for (unsigned seed = 0; seed < 6; ++seed) {
+      const Layer layer = make(random.between(1, 110), random.between(1, 300), seed);
+      check_layer(form, layer, random.between(1, 9), {});
     }
+    const Layer layer = make(37, 45, 9);
     for (int rows = 1; rows <= 70; ++rows) {
-      const Layer layer = layer_of(37, 45, zeros, rows % 2 ? 0 : 20, 9);
       check_layer(form, layer, rows, {true, rows % 2 == 0, rows % 3 == 0, -1.5f, 2.0f});
     }
-    const Layer wide = layer_of(19, 70001, zeros, 5, 4);
-    check_layer(form, wide, 1, {});
-    check_layer(form, wide, 5, {});
   });
 }
 
@@ -151,8 +160,92 @@ void check_form(Form form, double zeros) {
 
 TEST("sparse linear weights multiply as the dense ones do") {
   for (const Form form : {sparse_for_one, sparse_for_many}) {
-    check_form(form, 0.9);
-    check_form(form, 0.3);
+    for (const int values : {0, 1, 31, 200, 256}) {
+      for (const double zeros : {0.9, 0.3}) {
+        check_form(form, [&](std::int64_t outputs, std::int64_t depth, unsigned seed) {
+          return layer_of(outputs, depth, zeros, values, seed);
+        });
+      }
+    }
+  }
+}
+
+TEST("linear weights may be deeper than 65,536") {
+  in_every_set([] {
+    const Layer layer = layer_of(19, 70001, 0.6, 5, 4);
+    for (const Form form : {sparse_for_one, sparse_for_many, codebook}) {
+      check_layer(form, layer, 1, {});
+      check_layer(form, layer, 5, {});
+    }
+  });
+}
+
+TEST("codebook linear weights multiply as the dense ones do") {
+  for (const int values : {1, 2, 15, 16, 17, 32, 33, 255, 256}) {
+    for (const double zeros : {0.0, 0.3}) {
+      if (zeros > 0 && values == 256) continue;
+      check_form(codebook, [&](std::int64_t outputs, std::int64_t depth, unsigned seed) {
+        return layer_of(outputs, depth, zeros, values, seed);
+      });
+    }
+  }
+}
+
+TEST("codebook linear weights on a uniform grid multiply as the dense ones do") {
+  for (const float scale : {0.0037f, 3.1e-5f, 0.0078125f}) {
+    for (const int low : {-128, 0, 7, -255}) {
+      check_form(codebook, [&](std::int64_t outputs, std::int64_t depth, unsigned seed) {
+        check::Random random(seed);
+        Layer layer{outputs, depth, {}};
+        for (std::int64_t i = 0; i < outputs * depth; ++i) {
+          layer.weights.push_back(scale * static_cast<float>(random.below(256) + low));
+        }
+        return layer;
+      });
+    }
+  }
+}
+
+TEST("linear weights of 16 bits multiply as the dense ones do") {
+  for (const std::uint32_t kept : {0xffffe000u, 0xffff0000u}) {
+    check_form(half, [&](std::int64_t outputs, std::int64_t depth, unsigned seed) {
+      Layer layer = layer_of(outputs, depth, 0.1, 0, seed);
+      for (float& weight : layer.weights) {
+        // A tenth is too small for a normal binary16 number; it is kept in units of 2^-24.
+        if (kept == 0xffffe000u && weight > 1.28f) {
+          weight = std::ldexp(std::round(weight * 8), -24);
+          continue;
+        }
+        std::uint32_t bits;
+        std::memcpy(&bits, &weight, sizeof bits);
+        bits &= std::fabs(weight) < 1e-4f ? 0 : kept;
+        std::memcpy(&weight, &bits, sizeof bits);
+      }
+      return layer;
+    });
+  }
+}
+
+TEST("a float is kept as binary16 where that is exact") {
+  const struct {
+    float value;
+    int half;
+  } cases[] = {{0.0f, 0},
+               {-0.0f, 0x8000},
+               {1.0f, 0x3c00},
+               {-65504.0f, 0xfbff},
+               {65536.0f, -1},
+               {std::ldexp(1.0f, -24), 1},
+               {std::ldexp(1.0f, -25), -1},
+               {std::ldexp(1023.0f, -24), 0x3ff},
+               {std::ldexp(1.0f, -14), 0x400},
+               {1.0f + std::ldexp(1.0f, -10), 0x3c01},
+               {1.0f + std::ldexp(1.0f, -11), -1},
+               {std::numeric_limits<float>::infinity(), 0x7c00}};
+  for (const auto& one : cases) {
+    std::uint16_t found = 0;
+    CHECK(laconic::kernels::exact_half(one.value, found) == (one.half >= 0));
+    if (one.half >= 0) CHECK(found == one.half);
   }
 }
 
