@@ -18,19 +18,38 @@ static inline Floats with_sign_of(Floats value, Floats sign) {
   return from_bits(bit_or(bits(value), bit_and(bits(sign), all_bits(INT32_MIN))));
 }
 
+// e^r, 1e-7 for |r| <= 0.3475: a polynomial of degree 6, fitted by linear programming.
+static inline Floats exp_near_zero(Floats r) {
+  Floats p = fma(all(1.38142122e-3f), r, all(8.3688785e-3f));
+  p = fma(p, r, all(4.16684046e-2f));
+  p = fma(p, r, all(0.166665193f));
+  p = fma(p, r, all(0.499999934f));
+  p = fma(p, r, all(1.0f));
+  return fma(p, r, all(1.0f));
+}
+
 // e^x, 1e-7. Below -103.98 it is 0, above 88.73 it is infinite; a NaN stays one.
 static inline Floats exp(Floats x) {
   const Floats held = minimum(all(89.0f), maximum(all(-105.0f), x));
   const Floats count = sub(fma(held, all(1.44269504f), all(ROUNDER)), all(ROUNDER));
   Floats r = fma(count, all(-0.693359375f), held);
   r = fma(count, all(2.12194440e-4f), r);
-  Floats p = fma(all(1.9875691500e-4f), r, all(1.3981999507e-3f));
-  p = fma(p, r, all(8.3334519073e-3f));
-  p = fma(p, r, all(4.1665795894e-2f));
-  p = fma(p, r, all(1.6666665459e-1f));
-  p = fma(p, r, all(5.0000001201e-1f));
-  p = add(fma(mul(p, r), r, r), all(1.0f));
-  return times_power_of_two(p, count);
+  return times_power_of_two(exp_near_zero(r), count);
+}
+
+// 2^n where n + ROUNDER was given, -126 <= n <= 127; 0 where n is -127.
+static inline Floats power_of_two(Floats rounded) {
+  return from_bits(add(shift_left<23>(bits(rounded)), all_bits(0x3f800000)));
+}
+
+// e^x for x <= 0 and NaN, in fewer steps: 0 below -87.7, where it would be denormal.
+static inline Floats exp_of_negative(Floats x) {
+  const Floats held = maximum(all(-88.03f), x);
+  const Floats rounded = fma(held, all(1.44269504f), all(ROUNDER));
+  const Floats count = sub(rounded, all(ROUNDER));
+  Floats r = fma(count, all(-0.693359375f), held);
+  r = fma(count, all(2.12194440e-4f), r);
+  return mul(exp_near_zero(r), power_of_two(rounded));
 }
 
 // The natural logarithm, 1e-7: -infinity at 0, NaN below.

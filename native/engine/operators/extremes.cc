@@ -1,24 +1,111 @@
-// Places of the largest and smallest items: ArgMax, ArgMin, TopK.
+// The largest and smallest items and their places: ReduceMax, ReduceMin, ArgMax, ArgMin, TopK.
 #include <algorithm>
+#include <limits>
 #include <vector>
 
-#include "engine/operators/broadcast.h"
 #include "engine/operators/elementwise.h"
+#include "engine/operators/reduction.h"
 #include "engine/operators/slabs.h"
 #include "engine/operators/tables.h"
-#include "kernels/rows.h"
 
 namespace laconic::engine {
 
 namespace {
 
+using kernels::Rows;
+
+struct Larger {
+  static constexpr auto row = &Rows::largest;
+  static constexpr auto columns = &Rows::columns_largest;
+  template <typename T>
+  static T of(T a, T b) {
+    return a > b || a != a ? a : b;
+  }
+  // What every item beats.
+  template <typename T>
+  static T start() {
+    using Limits = std::numeric_limits<T>;
+    return Limits::has_infinity ? -Limits::infinity() : Limits::lowest();
+  }
+};
+
+struct Smaller {
+  static constexpr auto row = &Rows::smallest;
+  static constexpr auto columns = &Rows::columns_smallest;
+  template <typename T>
+  static T of(T a, T b) {
+    return a < b || a != a ? a : b;
+  }
+  template <typename T>
+  static T start() {
+    using Limits = std::numeric_limits<T>;
+    return Limits::has_infinity ? Limits::infinity() : Limits::max();
+  }
+};
+
+// The best item; NaN where there is one.
+template <typename Better>
+class Extreme final : public Reduction {
+ public:
+  using Reduction::Reduction;
+
+ protected:
+  bool takes(DType) const override { return true; }
+
+  void reduce(const Running& running, const Axes& axes) const override {
+    const Tensor& x = running.input(0);
+    const Tensor& y = running.output(0);
+    if (x.type == DType::f32 && axes.gone.count() > 0) {
+      reduce_floats(running.pool(), axes, x.as<float>(), y.as<float>());
+      return;
+    }
+    if (axes.gone.count() > 0) {
+      fold_items<Fold>(running.pool(), axes, x, y);
+      return;
+    }
+    with_type(y.type, [&](auto item) {
+      using T = decltype(item);
+      std::fill_n(y.as<T>(), y.count(), Better::template start<T>());
+    });
+  }
+
+ private:
+  template <typename T>
+  struct Fold {
+    T best = Better::template start<T>();
+    void take(T x) { best = Better::of(best, x); }
+    T result(std::int64_t) const { return best; }
+  };
+
+  static void reduce_floats(Pool& pool, const Axes& axes, const float* x, float* y) {
+    if (!axes.last_is_gone) {
+      reduce_columns(pool, axes, kernels::rows().*Better::columns, x, y,
+                     [](float*, std::int64_t) {});
+      return;
+    }
+    const auto kernel = kernels::rows().*Better::row;
+    const Loops outer = axes.gone.outer();
+    const std::int64_t depth = axes.gone.size(axes.gone.rank() - 1);
+    split_items(pool, axes.kept.count(), axes.gone.count(),
+                [&](std::int64_t begin, std::int64_t end) {
+                  for (std::int64_t i = begin; i < end; ++i) {
+                    Fold<float> fold;
+                    const float* from = x + axes.kept.place(i);
+                    for (std::int64_t k = 0; k < outer.count(); ++k) {
+                      fold.take(kernel(from + outer.place(k), depth));
+                    }
+                    y[i] = fold.best;
+                  }
+                });
+  }
+};
+
 constexpr std::int64_t COLUMNS = 256;  // that one thread looks through at once
 
-// NaN beats every number, as in NumPy.
+// NaN beats every number, as in NumPy. Without branches, so that compilers make vectors of it.
 template <bool largest, typename T>
 bool beats(T a, T b) {
-  if (b != b) return false;
-  return a != a || (largest ? a > b : a < b);
+  return (b == b) & ((a != a) | (largest ? a > b : a < b));
 }
 
 template <bool largest>
@@ -35,6 +122,9 @@ class ExtremePlace final : public Operator {
     const int axis = axis_of(axis_, x.rank());
     if (x.type == DType::boolean || x.shape[axis] == 0) {
       throw Mismatch(operation_ + " takes one number or more, found " + x.text());
+    }
+    if (x.shape[axis] > std::numeric_limits<std::int32_t>::max()) {
+      throw Unsupported(operation_ + " along more than 2^31 items, " + x.text());
     }
     Shape out;
     for (int k = 0; k < x.rank(); ++k) {
@@ -72,7 +162,9 @@ class ExtremePlace final : public Operator {
         if (slabs.inner == 1) {
           *places = in_row(items, slabs.depth);
         } else {
-          in_columns(items, slabs, places, std::min(COLUMNS, slabs.inner - column));
+          const std::int64_t width = std::min(COLUMNS, slabs.inner - column);
+          last_ ? in_columns<true>(items, slabs, places, width)
+                : in_columns<false>(items, slabs, places, width);
         }
       }
     });
@@ -80,7 +172,7 @@ class ExtremePlace final : public Operator {
 
   // First the item, then its place: both are faster than the place at once.
   std::int64_t in_row(const float* x, std::int64_t depth) const {
-    const kernels::Rows& kernels = kernels::rows();
+    const Rows& kernels = kernels::rows();
     const float best = (largest ? kernels.largest : kernels.smallest)(x, depth);
     const auto found = [&](float item) { return item == best || (best != best && item != item); };
     std::int64_t place = last_ ? depth - 1 : 0;
@@ -92,29 +184,32 @@ class ExtremePlace final : public Operator {
   std::int64_t in_row(const T* x, std::int64_t depth) const {
     std::int64_t best = 0;
     for (std::int64_t k = 1; k < depth; ++k) {
-      if (replaces(x[k], x[best])) best = k;
+      if (last_ ? replaces<true>(x[k], x[best]) : replaces<false>(x[k], x[best])) best = k;
     }
     return best;
   }
 
-  template <typename T>
-  void in_columns(const T* x, const Slabs& slabs, std::int64_t* places, std::int64_t count) const {
+  template <bool last, typename T>
+  static void in_columns(const T* x, const Slabs& slabs, std::int64_t* places, std::int64_t count) {
     T best[COLUMNS];
+    std::int32_t found[COLUMNS] = {};
     std::copy_n(x, count, best);
-    std::fill_n(places, count, 0);
-    for (std::int64_t k = 1; k < slabs.depth; ++k) {
+    for (std::int32_t k = 1; k < slabs.depth; ++k) {
       const T* row = x + k * slabs.inner;
       for (std::int64_t i = 0; i < count; ++i) {
-        const bool better = replaces(row[i], best[i]);
-        best[i] = better ? row[i] : best[i];
-        places[i] = better ? k : places[i];
+        const T item = row[i], held = best[i];
+        const bool better = replaces<last>(item, held);
+        best[i] = better ? item : held;
+        found[i] = better ? k : found[i];
       }
     }
+    std::copy_n(found, count, places);
   }
 
-  template <typename T>
-  bool replaces(T item, T held) const {
-    return beats<largest>(item, held) || (last_ && !beats<largest>(held, item));
+  // Of two items along the axis, whether the later one counts.
+  template <bool last, typename T>
+  static bool replaces(T item, T held) {
+    return last ? !beats<largest>(held, item) : beats<largest>(item, held);
   }
 
   std::string operation_;
@@ -194,10 +289,13 @@ class TopK final : public Operator {
 }  // namespace
 
 std::vector<Entry> extreme_operators() {
-  const std::vector<const char*> attributes = {"axis", "keepdims", "select_last_index"};
+  const std::vector<const char*> reduction = {"axes", "keepdims", "noop_with_empty_axes"};
+  const std::vector<const char*> place = {"axis", "keepdims", "select_last_index"};
   return {
-      {"ArgMax", make<ExtremePlace<true>>, attributes, 1},
-      {"ArgMin", make<ExtremePlace<false>>, attributes, 1},
+      {"ReduceMax", make<Extreme<Larger>>, reduction, 2},
+      {"ReduceMin", make<Extreme<Smaller>>, reduction, 2},
+      {"ArgMax", make<ExtremePlace<true>>, place, 1},
+      {"ArgMin", make<ExtremePlace<false>>, place, 1},
       {"TopK", make<TopK>, {"axis", "largest", "sorted"}, 2},
   };
 }
