@@ -5,6 +5,7 @@
 #include "kernels/binary_conv.h"
 #include "kernels/conv_dense.h"
 #include "kernels/conv_depthwise.h"
+#include "kernels/sign_inputs.h"
 #include "kernels/signs.h"
 #include "kernels/sparse_conv.h"
 
@@ -25,11 +26,11 @@ bool is_sparse_faster(const ConvShape& shape, std::int64_t nonzeros, bool depthw
   return sparse_conv_cost(shape, nonzeros) < full;
 }
 
-// Of one magnitude in each output; from this many outputs on the binary form was faster than the
-// dense one at every size that was measured.
-bool is_binary_faster(const float* weights, const ConvShape& shape) {
-  constexpr std::int64_t OUTPUTS_FOR_BINARY = 64;
-  if (!is_binary(weights, shape.outputs, shape.depth())) return false;
+// From this many outputs on the binary form was faster than the dense one at every size that was
+// measured.
+constexpr std::int64_t OUTPUTS_FOR_BINARY = 64;
+
+bool is_binary_faster(const ConvShape& shape) {
   if (shape.height == 0) return shape.outputs / shape.groups >= OUTPUTS_FOR_BINARY;
   return binary_conv_cost(shape) < dense_conv_cost(shape);
 }
@@ -42,7 +43,11 @@ std::unique_ptr<ConvWeights> best_conv(const float* weights, const ConvShape& sh
       std::count_if(weights, end, [](float weight) { return weight != 0.0f; });
   const bool depthwise = shape.channels == shape.groups && shape.outputs % shape.channels == 0;
   if (is_sparse_faster(shape, nonzeros, depthwise)) return sparse_conv(weights, shape);
-  if (!depthwise && is_binary_faster(weights, shape)) return binary_conv(weights, shape);
+  if (!depthwise && is_binary(weights, shape.outputs, shape.depth())) {
+    return with_sign_inputs(
+        is_binary_faster(shape) ? binary_conv(weights, shape) : dense_conv(weights, shape), weights,
+        shape);
+  }
   return depthwise ? depthwise_conv(weights, shape) : dense_conv(weights, shape);
 }
 

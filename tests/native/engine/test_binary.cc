@@ -6,6 +6,7 @@
 #include "check.h"
 #include "kernels/binary_conv.h"
 #include "kernels/instructions.h"
+#include "kernels/sign_inputs.h"
 #include "kernels/signs.h"
 #include "kernels/xnor_conv.h"
 #include "kernels/xnor_lookup.h"
@@ -262,6 +263,29 @@ TEST("a convolution of floats with binary weights is that of plain loops") {
           CHECK(y == first);
         }
       }
+    }
+  }
+}
+
+TEST("a binary convolution takes signs and other inputs in turn") {
+  check::Random random(6);
+  for (const Example& example : examples()) {
+    const ConvShape& s = example.shape;
+    const auto weights = binary_weights(random, s.outputs, s.depth());
+    const auto conv = with_sign_inputs(binary_conv(weights.data(), s), weights.data(), s);
+    CHECK(std::string(conv->form()) == "binary");
+    const auto plan = conv->plan(s);
+    const std::int64_t size = example.images * s.channels * s.height * s.width;
+    auto x = signs(random, size, 1.0f);
+    for (int turn = 0; turn < 3; ++turn) {
+      Pool pool(2);
+      Scratch scratch(plan->scratch_bytes(example.images, 2));
+      const auto expected = plain(example, x.data(), weights.data(), Epilogue{});
+      std::vector<float> y(expected.size(), NAN);
+      plan->run(x.data(), y.data(), example.images, Epilogue{}, scratch.begin(), pool);
+      CHECK(check::deviation(y, expected) < 3e-6);
+      x.back() = 0.25f;  // in the second turn; then all are other numbers
+      if (turn == 1) x = random.floats(x.size());
     }
   }
 }
