@@ -1,10 +1,11 @@
 #include "kernels/conv_dense.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "kernels/conv_dense_plan.h"
+#include "kernels/conv_dense_weights.h"
 #include "kernels/conv_slab.h"
+#include "kernels/conv_winograd.h"
 #include "kernels/dense_tile.h"
 
 namespace laconic::kernels {
@@ -16,57 +17,6 @@ constexpr std::size_t LINE = 64;
 std::size_t line_bytes(std::int64_t bytes) {
   return (static_cast<std::size_t>(bytes) + LINE - 1) / LINE * LINE;
 }
-
-// Packed as [group][run of channels][block of outputs][depth of the run][packed rows].
-class DenseConv final : public ConvWeights {
- public:
-  DenseConv(const float* weights, const ConvShape& shape)
-      : shape_(shape),
-        tile_(dense_tile()),
-        slab_(conv_slab()),
-        channels_(channels_at_a_time(shape, tile_.lanes)) {
-    const std::int64_t outputs = shape.outputs / shape.groups, depth = shape.depth();
-    const std::vector<OutputBlock> blocks = output_blocks(outputs, tile_.rows);
-    columns_ = blocks.back().column + blocks.back().packed;
-    packed_.assign(static_cast<std::size_t>(columns_ * depth * shape.groups), 0.0f);
-    for (std::int64_t output = 0; output < shape.outputs; ++output) {
-      const OutputBlock& block = blocks[static_cast<std::size_t>(output % outputs / tile_.rows)];
-      const float* from = weights + output * depth;
-      for (std::int64_t k = 0; k < depth; ++k) {
-        const std::int64_t step = channels_ * kernel();
-        float* to = packed_.data() + place(output / outputs, k / step * channels_, block);
-        to[k % step * block.packed + output % outputs - block.first] = from[k];
-      }
-    }
-  }
-
-  const char* form() const override { return "dense"; }
-  std::size_t bytes() const override { return packed_.size() * sizeof(float); }
-  std::unique_ptr<ConvPlan> plan(const ConvShape& shape) const override;
-
-  const DenseTileKernels& tile() const { return tile_; }
-  const ConvSlabKernels& slab() const { return slab_; }
-  std::int64_t channels() const { return channels_; }
-  // The weights of a block for the run of channels that begins at `channel`.
-  const float* at(std::int64_t group, std::int64_t channel, const OutputBlock& block) const {
-    return packed_.data() + place(group, channel, block);
-  }
-
- private:
-  std::int64_t kernel() const { return shape_.kernel_height * shape_.kernel_width; }
-  std::int64_t place(std::int64_t group, std::int64_t channel, const OutputBlock& block) const {
-    const std::int64_t all = shape_.channels / shape_.groups;
-    const std::int64_t run = std::min(channels_, all - channel);
-    return ((group * all + channel) * columns_ + block.column * run) * kernel();
-  }
-
-  ConvShape shape_;
-  const DenseTileKernels& tile_;
-  const ConvSlabKernels& slab_;
-  std::int64_t channels_;     // of a run
-  std::int64_t columns_ = 0;  // packed rows of all blocks of a group
-  std::vector<float> packed_;
-};
 
 // What a thread has of its own: the planes and unfinished sums of a run of channels. Threads that
 // split the outputs of a piece share the planes of all channels.
@@ -130,10 +80,6 @@ class DenseConvPlan final : public ConvPlan {
   const DenseConv& weights_;
   ConvLayout layout_;
 };
-
-std::unique_ptr<ConvPlan> DenseConv::plan(const ConvShape& shape) const {
-  return std::make_unique<DenseConvPlan>(*this, shape);
-}
 
 DenseConvPlan::Sizes::Sizes(const ConvLayout& layout, const ConvCut& cut) {
   const ConvShape& shape = layout.shape;
@@ -341,7 +287,12 @@ void DenseConvPlan::run(const float* x, float* y, std::int64_t images, const Epi
 
 }  // namespace
 
+std::unique_ptr<ConvPlan> DenseConv::plan(const ConvShape& shape) const {
+  return std::make_unique<DenseConvPlan>(*this, shape);
+}
+
 std::unique_ptr<ConvWeights> dense_conv(const float* weights, const ConvShape& shape) {
+  if (prefers_winograd(shape)) return winograd_conv(weights, shape);
   return std::make_unique<DenseConv>(weights, shape);
 }
 

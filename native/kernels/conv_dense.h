@@ -9,7 +9,8 @@
 namespace laconic::kernels {
 
 // Copies and packs `weights` [outputs, channels / groups, kernel_height, kernel_width]; form() is
-// "dense". What is planned from them keeps their strides, dilations and groups.
+// "dense", or "winograd" (conv_winograd.h) where that is estimated to be faster. What is planned
+// from them keeps their strides, dilations and groups.
 std::unique_ptr<ConvWeights> dense_conv(const float* weights, const ConvShape& shape);
 
 // An estimate of the nanoseconds that one image takes on one thread, with the instructions that are

@@ -97,26 +97,28 @@ void ConvLayout::size(ConvCut& cut) const {
   cut.channel_floats = up(planes * cut.plane_rows * shape.out_width, 32) * 32 + 16;
 }
 
+std::int64_t ConvLayout::pixels(const ConvCut& cut) const {
+  return std::min(cut.units * unit_pixels(), shape.out_height * shape.out_width);
+}
+
 // As many units as the second cache holds.
 void ConvLayout::limit(ConvCut& cut) const {
   const bool sums = channels < shape.channels / shape.groups;
   size(cut);
-  while (cut.units > 1 &&
-         ((!in_place && channels * cut.channel_floats > SLAB_FLOATS) ||
-          (sums && shape.outputs / shape.groups * cut.units * unit_pixels() > SUM_FLOATS))) {
+  while (cut.units > 1 && ((!in_place && channels * cut.channel_floats > SLAB_FLOATS) ||
+                           (sums && shape.outputs / shape.groups * pixels(cut) > SUM_FLOATS))) {
     cut.units = up(units(), up(units(), cut.units - 1));
     size(cut);
   }
 }
 
-// Cycles of multiplying a piece by some blocks of outputs.
-double ConvLayout::multiplying(const ConvCut& cut, std::int64_t output_blocks) const {
-  const PixelCount pixels =
-      count(std::min(cut.units * unit_pixels(), shape.out_height * shape.out_width));
+// Cycles of multiplying some pixels by some blocks of outputs.
+double ConvLayout::multiplying(std::int64_t pixels, std::int64_t output_blocks) const {
+  const PixelCount counts = count(pixels);
   const double depth = static_cast<double>(shape.depth()) * rows;
   const double vector = depth / 2 + TILE_CYCLES / MAX_VECTORS;
-  return static_cast<double>(output_blocks) * (static_cast<double>(pixels.vectors) * vector +
-                                               static_cast<double>(pixels.lone) * depth / 16);
+  return static_cast<double>(output_blocks) * (static_cast<double>(counts.vectors) * vector +
+                                               static_cast<double>(counts.lone) * depth / 16);
 }
 
 // Cycles of copying a piece's inputs.
@@ -134,7 +136,7 @@ ConvCut ConvLayout::cut(std::int64_t images, int threads) const {
   const ConvCut whole = chosen;
   const auto all_blocks = static_cast<std::int64_t>(blocks.size());
   double least = static_cast<double>(images * whole.pieces * shape.groups) *
-                 (multiplying(whole, up(all_blocks, threads)) + copying(whole) / threads +
+                 (multiplying(pixels(whole), up(all_blocks, threads)) + copying(whole) / threads +
                   (in_place ? 1 : 2) * ROUND_CYCLES);
   chosen.split_outputs = true;
   for (std::int64_t parts = whole.pieces; parts <= std::min(whole.pieces + threads, units());
@@ -144,7 +146,8 @@ ConvCut ConvLayout::cut(std::int64_t images, int threads) const {
     size(own);
     const std::int64_t turns = up(images * own.pieces * shape.groups, threads);
     const double cost =
-        static_cast<double>(turns) * (multiplying(own, all_blocks) + copying(own)) + ROUND_CYCLES;
+        static_cast<double>(turns) * (multiplying(pixels(own), all_blocks) + copying(own)) +
+        ROUND_CYCLES;
     if (cost < least) {
       least = cost;
       chosen = own;
@@ -155,8 +158,12 @@ ConvCut ConvLayout::cut(std::int64_t images, int threads) const {
 
 double ConvLayout::cycles() const {
   const ConvCut whole = cut(1, 1);
-  return static_cast<double>(whole.pieces * shape.groups) *
-         (multiplying(whole, static_cast<std::int64_t>(blocks.size())) + copying(whole));
+  const auto all_blocks = static_cast<std::int64_t>(blocks.size());
+  const std::int64_t last = shape.out_height * shape.out_width - (whole.pieces - 1) * pixels(whole);
+  const double full = static_cast<double>(whole.pieces - 1);
+  return static_cast<double>(shape.groups) *
+         (full * multiplying(pixels(whole), all_blocks) + multiplying(last, all_blocks) +
+          (full + 1) * copying(whole));
 }
 
 void ConvLayout::offsets(const ConvCut& cut, std::int32_t* offsets) const {

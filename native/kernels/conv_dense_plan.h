@@ -72,7 +72,8 @@ struct ConvLayout {
  private:
   void size(ConvCut& cut) const;
   void limit(ConvCut& cut) const;
-  double multiplying(const ConvCut& cut, std::int64_t output_blocks) const;
+  std::int64_t pixels(const ConvCut& cut) const;  // of a full piece
+  double multiplying(std::int64_t pixels, std::int64_t output_blocks) const;
   double copying(const ConvCut& cut) const;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/channel_lanes.h"
 #include "kernels/depthwise_lanes.h"
 
 namespace laconic::kernels {
@@ -19,7 +20,7 @@ class DepthwiseConv final : public ConvWeights {
  public:
   // Packed as [block of outputs][taps][lanes].
   DepthwiseConv(const float* weights, const ConvShape& shape)
-      : shape_(shape), kernels_(depthwise_lanes()), taps_(shape.depth()) {
+      : shape_(shape), kernels_(depthwise_lanes()), lanes_(channel_lanes()), taps_(shape.depth()) {
     const std::int64_t lanes = kernels_.lanes;
     packed_.assign(static_cast<std::size_t>(up(shape.outputs, lanes) * lanes * taps_), 0.0f);
     for (std::int64_t o = 0; o < shape.outputs; ++o) {
@@ -35,6 +36,7 @@ class DepthwiseConv final : public ConvWeights {
   std::unique_ptr<ConvPlan> plan(const ConvShape& shape) const override;
 
   const DepthwiseKernels& kernels() const { return kernels_; }
+  const ChannelLanesKernels& lanes() const { return lanes_; }
   const float* block(std::int64_t index) const {
     return packed_.data() + index * taps_ * kernels_.lanes;
   }
@@ -42,6 +44,7 @@ class DepthwiseConv final : public ConvWeights {
  private:
   ConvShape shape_;
   const DepthwiseKernels& kernels_;
+  const ChannelLanesKernels& lanes_;
   std::int64_t taps_;
   std::vector<float> packed_;
 };
@@ -141,8 +144,8 @@ void DepthwisePlan::run_strip(const float* x, float* y, std::int64_t index,
   }
   if (inside > above) {
     const float* first = x + image * shape_.channels * plane + (top + above) * shape_.width;
-    weights_.kernels().gather({first, channels, (inside - above) * shape_.width, places_.data(),
-                               inputs + above * padded_width_ * lanes_});
+    weights_.lanes().gather({first, channels, (inside - above) * shape_.width, places_.data(),
+                             inputs + above * padded_width_ * lanes_});
   }
   DepthwiseStrip strip{};
   strip.inputs = inputs;
@@ -156,17 +159,16 @@ void DepthwisePlan::run_strip(const float* x, float* y, std::int64_t index,
   strip.row = shape_.stride_y * padded_width_ * lanes_;
   strip.column = shape_.stride_x * lanes_;
   strip.outputs = inputs + inputs_;
-  strip.plane = shape_.out_height * shape_.out_width;
-  const std::int64_t place =
-      (image * shape_.outputs + output) * strip.plane + first_row * shape_.out_width;
-  strip.y = y + place;
   strip.count = static_cast<int>(std::min(lanes_, shape_.outputs - output));
   strip.scale = epilogue.scale ? epilogue.scale + output : nullptr;
   strip.bias = epilogue.bias ? epilogue.bias + output : nullptr;
-  strip.addend = epilogue.addend ? epilogue.addend + place : nullptr;
-  strip.low = epilogue.low;
-  strip.high = epilogue.high;
   weights_.kernels().multiply(strip);
+  const std::int64_t out_plane = shape_.out_height * shape_.out_width;
+  const std::int64_t place =
+      (image * shape_.outputs + output) * out_plane + first_row * shape_.out_width;
+  weights_.lanes().scatter({strip.outputs, rows * shape_.out_width, y + place, out_plane,
+                            strip.count, epilogue.addend ? epilogue.addend + place : nullptr,
+                            epilogue.low, epilogue.high});
 }
 
 std::unique_ptr<ConvPlan> DepthwiseConv::plan(const ConvShape& shape) const {

@@ -5,6 +5,7 @@
 #include "kernels/conv_dense.h"
 #include "kernels/conv_dense_plan.h"
 #include "kernels/conv_depthwise.h"
+#include "kernels/conv_winograd.h"
 #include "kernels/dense_linear.h"
 #include "kernels/dense_tile.h"
 #include "kernels/depthwise_lanes.h"
@@ -18,12 +19,23 @@ double cycle() { return instructions() == Instructions::portable ? 0.53 : 0.3; }
 
 std::int64_t up(std::int64_t count, std::int64_t by) { return (count + by - 1) / by; }
 
-}  // namespace
-
-double dense_conv_cost(const ConvShape& shape) {
+double plain_cost(const ConvShape& shape) {
   const DenseTileKernels& tile = dense_tile();
   const ConvLayout layout(shape, tile.lanes, tile.rows, channels_at_a_time(shape, tile.lanes));
   return 500 + layout.cycles() * cycle();
+}
+
+}  // namespace
+
+bool prefers_winograd(const ConvShape& shape) {
+  const bool possible = shape.kernel_height == 3 && shape.kernel_width == 3 &&
+                        shape.stride_y == 1 && shape.stride_x == 1 && shape.dilation_y == 1 &&
+                        shape.dilation_x == 1 && shape.groups == 1;
+  return possible && winograd_conv_cost(shape) < 0.9 * plain_cost(shape);
+}
+
+double dense_conv_cost(const ConvShape& shape) {
+  return prefers_winograd(shape) ? winograd_conv_cost(shape) : plain_cost(shape);
 }
 
 double depthwise_conv_cost(const ConvShape& shape) {

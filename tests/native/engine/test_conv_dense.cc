@@ -3,6 +3,7 @@
 #include "check.h"
 #include "kernels/conv_dense.h"
 #include "kernels/conv_depthwise.h"
+#include "kernels/conv_winograd.h"
 #include "kernels/instructions.h"
 
 using namespace laconic::kernels;
@@ -208,4 +209,17 @@ TEST("a depthwise convolution equals plain loops, on every set of instructions")
                                      random.below(kernel_y + 1), random.below(kernel_x + 1));
     check_case(Case(shape, random.between(1, 3), round % 2 == 0, random), depthwise_conv);
   }
+}
+
+TEST("a convolution in Winograd's tiles equals plain loops, on every set of instructions") {
+  check::Random random(6);
+  for (int round = 0; round < 80; ++round) {
+    const int pad_y = random.below(3), pad_x = random.below(3);
+    const ConvShape shape =
+        shape_of(random.between(1, 40), random.between(1, 70), 1, random.between(3, 20),
+                 random.between(3, 40), 3, 3, 1, 1, 1, pad_y, pad_x);
+    check_case(Case(shape, random.between(1, 3), round % 2 == 0, random), winograd_conv);
+  }
+  check_case(Case(shape_of(200, 70, 1, 50, 50, 3, 3, 1, 1, 1, 1, 1), 1, true, random),
+             winograd_conv);
 }
