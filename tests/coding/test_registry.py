@@ -43,7 +43,7 @@ class Point:
 @pytest.fixture
 def foreign(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Point]]:
     points: list[Point] = []
-    monkeypatch.setattr(coding, "entry_points", lambda group: points)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
     coding.registered.cache_clear()
     yield points
     coding.registered.cache_clear()

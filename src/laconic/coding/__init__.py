@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import cache, partial
-from importlib.metadata import entry_points
 
 from numpy.typing import DTypeLike
 
@@ -109,6 +108,8 @@ def registered() -> dict[str, Coder]:
     Raises:
         UsageError: a foreign coder takes a name or number that is not free.
     """
+    from importlib.metadata import entry_points  # slow to import, and seldom needed
+
     coders = dict(CODERS)
     for point in entry_points(group="laconic.coders"):
         loaded = point.load()
@@ -230,7 +231,9 @@ def coder_of(data: bytes | memoryview) -> str:
 
 def _coder_at(reader: Reader) -> Coder:
     number = reader.u8()
-    for coder in registered().values():
+    # Other packages are asked for their coders when a file has one.
+    known = registered() if number in _FOREIGN else CODERS
+    for coder in known.values():
         if coder.number == number:
             return coder
     reader.position -= 1

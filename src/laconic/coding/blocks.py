@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
@@ -200,6 +199,8 @@ def for_each(runs: Iterable[Run], action: Callable[[Run], None], threads: int = 
         for run in runs:
             action(run)
         return
+    from concurrent.futures import ThreadPoolExecutor  # slow to import: one thread needs none
+
     lock, waiting = Lock(), iter(runs)
 
     def work() -> None:

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 
 from laconic.coding import kernels
 from laconic.coding.coder import Coder, IntArray, Speed
+from laconic.coding.forms import LARGEST_KERNEL
 from laconic.coding.integers import (
     blank,
     check_status,
@@ -20,7 +21,6 @@ from laconic.coding.integers import (
     wide,
 )
 from laconic.coding.reader import Reader
-from laconic.coding.reference.context import LARGEST_KERNEL
 
 _SAMPLE = 1 << 14
 

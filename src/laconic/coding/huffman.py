@@ -12,9 +12,9 @@ from numpy.typing import DTypeLike
 from laconic.coding import kernels
 from laconic.coding.code_lengths import LONGEST, huffman_lengths
 from laconic.coding.coder import Coder, IntArray, Speed
+from laconic.coding.forms import Bits, Bytes
 from laconic.coding.integers import blank, check_status, flat, octets, ordered
 from laconic.coding.reader import Reader
-from laconic.coding.reference import Bits, Bytes
 from laconic.coding.symbols import distinct, pack, read_symbols, unpack, write_symbols
 
 MOST_SYMBOLS = 65536

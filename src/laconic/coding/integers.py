@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from laconic.coding.coder import IntArray
+from laconic.coding.forms import Bits, Bytes
 from laconic.coding.reader import Reader
-from laconic.coding.reference import Bits, Bytes
 from laconic.errors import UsageError
 
 _WIDE_BYTES = 10  # 70 bits: the zigzag of any int64 or uint64 has at most 65

@@ -13,8 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from laconic.coding import reference
-from laconic.coding.reference import Bits, Bytes
+from laconic.coding.forms import Bits, Bytes
 from laconic.errors import UsageError
 
 
@@ -79,14 +78,21 @@ def _choose() -> tuple[Kernels, str]:
     if wish not in ("", "0", "1"):
         raise UsageError(f"LACONIC_NATIVE is {wish!r}; it may be 0 (NumPy), 1 (native) or unset")
     if wish == "0":
-        return reference, "reference"
+        return _reference(), "reference"
     try:
         from laconic import _native
     except ImportError:
         if wish == "1":
             raise
-        return reference, "reference"
+        return _reference(), "reference"
     return _native, "native"
+
+
+def _reference() -> Kernels:
+    """Imported where it runs: its tables take time."""
+    from laconic.coding import reference
+
+    return reference
 
 
 active, FORM = _choose()

@@ -12,11 +12,11 @@ from numpy.typing import DTypeLike
 from laconic.coding import kernels
 from laconic.coding.coder import Coder, IntArray, Parted, Speed
 from laconic.coding.context import Context
+from laconic.coding.forms import Bits, Bytes
 from laconic.coding.huffman import Huffman
 from laconic.coding.integers import blank, flat, octets, patterns
 from laconic.coding.rans import Rans
 from laconic.coding.reader import Reader, varint
-from laconic.coding.reference import Bits, Bytes
 from laconic.coding.symbols import distinct
 
 PLANE_CODERS: tuple[Coder, ...] = (Huffman(), Context(), Rans())

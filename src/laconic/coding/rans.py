@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from laconic.coding import kernels
 from laconic.coding.coder import Coder, IntArray, Speed
+from laconic.coding.forms import Bits
 from laconic.coding.frequencies import (
     FRACTION,
     LEAST_PRECISION,
@@ -25,7 +26,6 @@ from laconic.coding.frequencies import (
 )
 from laconic.coding.integers import Counts, blank, check_status, flat, octets, ordered
 from laconic.coding.reader import Reader
-from laconic.coding.reference import Bits
 from laconic.coding.symbols import distinct, read_symbols, write_symbols
 
 MOST_SYMBOLS = 1 << MOST_PRECISION

@@ -54,7 +54,11 @@ class Reader:
 
     def u8(self) -> int:
         """One byte."""
-        return self.take(1)[0]
+        position = self.position
+        if position >= len(self.data):
+            raise self.error("1 bytes were promised, 0 are left")
+        self.position = position + 1
+        return self.data[position]
 
     def u32(self) -> int:
         """Four bytes, little-endian."""

@@ -7,6 +7,7 @@ from numpy.typing import DTypeLike
 
 from laconic.coding import kernels
 from laconic.coding.fixed import packed_size
+from laconic.coding.forms import Bits
 from laconic.coding.integers import (
     Counts,
     check_status,
@@ -18,7 +19,6 @@ from laconic.coding.integers import (
     wide,
 )
 from laconic.coding.reader import Reader, varint
-from laconic.coding.reference import Bits
 from laconic.errors import CodingError
 
 _BITMAP = 65  # in place of a width of steps: the symbols are marked in a bitmap
@@ -110,4 +110,4 @@ def _read_steps(reader: Reader, count: int, first: int, dtype: DTypeLike) -> Bit
         span = sum(steps.tolist()) + count - 1  # exact: Python's integers do not overflow
         above = np.cumsum(steps.astype(np.uint64) + np.uint64(1))
     check_within(first, first + span, dtype, reader)
-    return np.insert(above, 0, np.uint64(0))
+    return np.concatenate([np.zeros(1, np.uint64), above])

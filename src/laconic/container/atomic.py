@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
-from uuid import uuid4
 
 
 @contextmanager
@@ -18,7 +17,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     It can be read back inside the block by its ``name``, after a ``flush``.
     """
     target = Path(path)
-    sibling = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
+    sibling = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
     try:
         with sibling.open("w+b") as file:
             yield file

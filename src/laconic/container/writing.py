@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
-import tempfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -127,9 +125,11 @@ class Writer:
         checksum = zlib.crc32(guarded).to_bytes(4, "little")
         before = MAGIC + checksum + guarded
         out.write(before)
+        from shutil import copyfileobj  # slow to import, and for writing alone
+
         length = self.payloads.tell()
         self.payloads.seek(0)
-        shutil.copyfileobj(self.payloads, out, 2**20)
+        copyfileobj(self.payloads, out, 2**20)
         for _, data in parts:
             out.write(data)
         return len(before) + length + sum(len(data) for _, data in parts)
@@ -167,7 +167,9 @@ def write(
 
 def spool(path: str | os.PathLike[str]) -> IO[bytes]:
     """A file without a name beside `path`, in memory while it is small."""
-    return tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(Path(path).parent))
+    from tempfile import SpooledTemporaryFile  # slow to import, and for writing alone
+
+    return SpooledTemporaryFile(IN_MEMORY, dir=str(Path(path).parent))
 
 
 def _sum(pieces: Iterable[bytes]) -> tuple[int, int]:

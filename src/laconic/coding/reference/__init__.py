@@ -9,9 +9,10 @@ found in the bytes.
 
 from __future__ import annotations
 
+from laconic.coding.forms import Bits, Bytes
 from laconic.coding.reference.arithmetic import context_decode, context_encode
 from laconic.coding.reference.bits import pack_bits, unpack_bits
-from laconic.coding.reference.common import GOOD, Bits, Bytes
+from laconic.coding.reference.common import GOOD
 from laconic.coding.reference.context import MOST_SEEN
 from laconic.coding.reference.huffman import (
     LONGEST_CODE,

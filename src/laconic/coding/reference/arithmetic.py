@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from laconic.coding.reference.common import GOOD, Bits, Bytes, require
-from laconic.coding.reference.context import LARGEST_KERNEL, Model
+from laconic.coding.forms import LARGEST_KERNEL, Bits, Bytes
+from laconic.coding.reference.common import GOOD, require
+from laconic.coding.reference.context import Model
 
 TOP = 0xFFFFFFFF
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from laconic.coding.reference.common import CHUNK, GOOD, Bits, Bytes, as_bytes, packed_size, require
+from laconic.coding.forms import Bits, Bytes
+from laconic.coding.reference.common import CHUNK, GOOD, as_bytes, packed_size, require
 
 
 def pack_bits(values: Bits, width: int, out: Bytes) -> None:

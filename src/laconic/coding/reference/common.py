@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Bits = NDArray[np.unsignedinteger[Any]]
-Bytes = NDArray[np.uint8]
+from laconic.coding.forms import Bits, Bytes
 
 GOOD = -1
 CHUNK = 1 << 16  # values at a time: bounds the memory of the bits spelt out as bytes

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-LARGEST_KERNEL = 49
 CONTEXTS = 7
 CONSTANT = 77  # 0.3 in units of 1/256
 MOST_STRETCH = 2815  # probabilities lie within e^±11

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from laconic.coding.reference.common import CHUNK, GOOD, Bits, Bytes, require
+from laconic.coding.forms import Bits, Bytes
+from laconic.coding.reference.common import CHUNK, GOOD, require
 
 LONGEST_CODE = 20
 MOST_SYMBOLS = 65536

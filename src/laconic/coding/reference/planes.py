@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from laconic.coding.reference.common import Bits, Bytes, require
+from laconic.coding.forms import Bits, Bytes
+from laconic.coding.reference.common import require
 
 
 def plane_split(items: Bits, index: int, turn: int, plane: Bytes) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from laconic.coding.reference.common import GOOD, Bits, Bytes, require
+from laconic.coding.forms import Bits, Bytes
+from laconic.coding.reference.common import GOOD, require
 
 _LOWEST_STATE = 1 << 16
 _States = NDArray[np.int64]

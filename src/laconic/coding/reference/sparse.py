@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from laconic.coding.reference.common import GOOD, Bits, Bytes, require
+from laconic.coding.forms import Bits, Bytes
+from laconic.coding.reference.common import GOOD, require
 
 
 def gap_split(dense: Bits, width: int, gaps: NDArray[np.uint16], values: Bits) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from math import prod
 from typing import Any
 
@@ -28,6 +27,8 @@ def row_index(bits: Bits) -> tuple[Index, Index]:
         >>> row_index(np.uint8([[5, 5], [1, 2], [5, 5]]))
         (array([0, 1, 0]), array([0, 1]))
     """
+    from hashlib import blake2b  # slow to import, and for writing alone
+
     known: dict[bytes, int] = {}
     index = np.empty(len(bits), np.int64)
     first: list[int] = []
