@@ -1,5 +1,6 @@
 // MaxPool and AveragePool over any number of spatial axes.
 #include <array>
+#include <type_traits>
 
 #include "engine/operators/pool_rows.h"
 #include "engine/operators/tables.h"
@@ -15,32 +16,24 @@ class WindowPool : public Operator {
 
  protected:
   // Declares the output, and gives what all pools prepare.
-  std::unique_ptr<PreparedPool> prepare(Planning& planning) const {
+  std::unique_ptr<PoolPlan> prepare(Planning& planning) const {
     const Tensor& x = planning.input(0);
     if (x.rank() < 3) throw Mismatch("a pool needs [images, channels, sizes], found " + x.text());
     const std::vector<std::int64_t> sizes(x.shape.begin() + 2, x.shape.end());
-    auto out = std::make_unique<PreparedPool>();
-    out->axes = windows_of(node_, sizes, by_axis(node_, "kernel_shape", sizes.size(), 1, 1));
-    out->planes = x.shape.count(0, 2);
-    out->area = x.shape.count(2, x.rank());
+    const auto axes = windows_of(node_, sizes, by_axis(node_, "kernel_shape", sizes.size(), 1, 1));
+    auto out = std::make_unique<PoolPlan>(axes, x.shape.count(0, 2), count_pads_);
     Shape shape{x.shape[0], x.shape[1]};
-    for (std::size_t i = 0; i < sizes.size(); ++i) {
-      const WindowAxis& axis = out->axes[i];
-      shape.push(axis.count);
-      out->spans.push_back(spans_of(axis, count_pads_));
-      out->row_strides.push_back(x.shape.count(static_cast<int>(i) + 3, x.rank()));
-      if (i + 1 == sizes.size()) break;
-      out->rows *= axis.count;
-      out->most_rows *= axis.kernel;
-    }
-    const WindowAxis& last = out->last();
-    out->windows = {last.count, last.kernel, last.stride, last.dilation};
+    for (const WindowAxis& axis : axes) shape.push(axis.count);
     planning.output(0, x.type, shape);
-    const std::size_t items = static_cast<std::size_t>(out->windows.readable() + last.count);
-    out->scratch_bytes = (static_cast<std::size_t>(out->most_rows) * sizeof(void*) + 63) / 64 * 64 +
-                         (items * size_of(x.type) + 63) / 64 * 64;
-    planning.scratch(out->scratch_bytes * static_cast<std::size_t>(planning.threads()));
+    planning.scratch(out->desk_bytes(size_of(x.type)) *
+                     static_cast<std::size_t>(planning.threads()));
     return out;
+  }
+
+  template <typename T, bool mean>
+  static void run_all(const Running& running) {
+    running.prepared<PoolPlan>().run<T, mean>(running.input(0).as<T>(), running.output(0).as<T>(),
+                                              running.scratch(), running.pool());
   }
 
   const Node& node_;
@@ -51,7 +44,7 @@ class WindowPool : public Operator {
 template <typename T>
 class Champions {
  public:
-  Champions(const PreparedPool& pool, bool columns_first) : pool_(pool) {
+  Champions(const PoolPlan& pool, bool columns_first) : pool_(pool) {
     for (std::size_t i = 0; i < pool.axes.size(); ++i) {
       std::int64_t stride = columns_first ? 1 : pool.row_strides[i];
       for (std::size_t j = 0; columns_first && j < i; ++j) stride *= pool.axes[j].size;
@@ -88,7 +81,7 @@ class Champions {
     }
   }
 
-  const PreparedPool& pool_;
+  const PoolPlan& pool_;
   std::vector<std::int64_t> place_strides_;
 };
 
@@ -98,6 +91,7 @@ class MaxPool final : public WindowPool {
       : WindowPool(making), columns_first_(making.node().integer("storage_order", 0) != 0) {}
 
   std::unique_ptr<Prepared> plan(Planning& planning) const override {
+    if (planning.input(0).type == DType::boolean) throw Mismatch("MaxPool needs numbers");
     auto prepared = prepare(planning);
     if (planning.wants(1)) {
       Shape shape{planning.input(0).shape[0], planning.input(0).shape[1]};
@@ -109,10 +103,13 @@ class MaxPool final : public WindowPool {
 
   void run(const Running& running) const override {
     with_type(running.input(0).type, [&](auto item) {
-      if (running.wants(1)) {
-        run_with_places<decltype(item)>(running);
-      } else {
-        pool_rows<decltype(item), false>(running);
+      using T = decltype(item);
+      if constexpr (!std::is_same_v<T, bool>) {
+        if (running.wants(1)) {
+          run_with_places<T>(running);
+        } else {
+          run_all<T, false>(running);
+        }
       }
     });
   }
@@ -120,8 +117,8 @@ class MaxPool final : public WindowPool {
  private:
   template <typename T>
   void run_with_places(const Running& running) const {
-    const auto& pool = running.prepared<PreparedPool>();
-    const std::int64_t windows = pool.rows * pool.windows.count;
+    const auto& pool = running.prepared<PoolPlan>();
+    const std::int64_t windows = pool.rows * pool.axes.back().count;
     const T* x = running.input(0).as<T>();
     T* y = running.output(0).as<T>();
     auto* places = running.output(1).as<std::int64_t>();
@@ -154,9 +151,9 @@ class AveragePool final : public WindowPool {
 
   void run(const Running& running) const override {
     if (running.input(0).type == DType::f32) {
-      pool_rows<float, true>(running);
+      run_all<float, true>(running);
     } else {
-      pool_rows<double, true>(running);
+      run_all<double, true>(running);
     }
   }
 };

@@ -295,17 +295,23 @@ class DepthToSpace final : public Copying {
 
 class SpaceToDepth final : public Copying {
  public:
-  explicit SpaceToDepth(Making& making) : block_(making.node().integer("blocksize", 0)) {}
+  explicit SpaceToDepth(Making& making)
+      : block_(making.node().integer("blocksize", 0)),
+        columns_last_(making.node().text("mode", "DCR") == "CRD") {}
   std::unique_ptr<Prepared> plan(Planning& planning) const override {
     const Tensor& x = planning.input(0);
     const auto [n, c, h, w, b] = Blocks(x, block_, false);
+    const std::int64_t area = h * w;
     planning.output(0, x.type, {n, c * b * b, h / b, w / b});
     return std::make_unique<PreparedCopy>(
-        StridedCopy::dense({n, b, b, c, h / b, w / b}, {c * h * w, w, 1, h * w, b * w, b}));
+        columns_last_
+            ? StridedCopy::dense({n, c, b, b, h / b, w / b}, {c * area, area, w, 1, b * w, b})
+            : StridedCopy::dense({n, b, b, c, h / b, w / b}, {c * area, w, 1, area, b * w, b}));
   }
 
  private:
   std::int64_t block_;
+  bool columns_last_;
 };
 
 }  // namespace
@@ -322,7 +328,7 @@ std::vector<Entry> shape_operators() {
       {"Expand", make<Expand>, {}, 2},
       {"Tile", make<Tile>, {}, 2},
       {"DepthToSpace", make<DepthToSpace>, {"blocksize", "mode"}, 1},
-      {"SpaceToDepth", make<SpaceToDepth>, {"blocksize"}, 1},
+      {"SpaceToDepth", make<SpaceToDepth>, {"blocksize", "mode"}, 1},
   };
 }
 
