@@ -22,6 +22,7 @@ class Constants {
     for (const Node& node : graph.nodes) {
       for (Value value : node.inputs) ++readers_[value];
     }
+    kept_.insert(graph.outputs.begin(), graph.outputs.end());
   }
 
   bool has(Value value) const { return graph_.constants.count(value) > 0; }
@@ -42,7 +43,10 @@ class Constants {
   }
   void done(const Node& node, const std::vector<Value>& consumed) {
     for (Value value : node.inputs) {
-      if (std::find(consumed.begin(), consumed.end(), value) == consumed.end()) kept_.insert(value);
+      // A node that packs one of its inputs may read the same tensor as another input.
+      const bool packed = std::count(consumed.begin(), consumed.end(), value) > 0 &&
+                          std::count(node.inputs.begin(), node.inputs.end(), value) == 1;
+      if (!packed) kept_.insert(value);
       if (--readers_[value] == 0 && kept_.count(value) == 0) loaded_.erase(value);
     }
   }
@@ -57,7 +61,6 @@ class Constants {
     return out;
   }
   std::map<Value, Tensor> finish(std::vector<std::shared_ptr<const void>>& owners) {
-    for (Value value : graph_.outputs) kept_.insert(value);
     for (const auto& [value, source] : graph_.constants) {
       if (kept_.count(value) > 0) owners.push_back((get(value), loaded_.at(value).owner));
     }
@@ -111,6 +114,7 @@ bool fold(const Graph& graph, int index, const Options& options, Constants& cons
   std::unique_ptr<Prepared> prepared;
   try {
     prepared = operation->plan(planning);
+    planning.require_wanted();
   } catch (const Mismatch& error) {
     throw Mismatch(blame(graph, index, inputs, error.what()));
   }

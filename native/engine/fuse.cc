@@ -44,6 +44,9 @@ class Fuser {
   bool fuse_one() {
     Node* next = reader();
     if (next == nullptr || bounded_) return false;
+    const auto& made = next->outputs;
+    if (std::count(made.begin(), made.end(), NONE) + 1 != static_cast<std::ptrdiff_t>(made.size()))
+      return false;
     const bool fused = next->operation == "BatchNormalization" ? normalisation(*next)
                        : next->operation == "Relu"             ? relu()
                        : next->operation == "Clip"             ? clip(*next)
@@ -82,9 +85,6 @@ class Fuser {
     for (const Tensor* item : {gamma, beta, mean, variance}) {
       if (item == nullptr || item->type != DType::f32 || item->count() != outputs_) return false;
     }
-    for (std::size_t i = 1; i < next.outputs.size(); ++i) {
-      if (next.outputs[i] != NONE) return false;
-    }
     begin_scaling(true);
     const double epsilon = next.real("epsilon", 1e-5);
     for (std::size_t i = 0; i < static_cast<std::size_t>(outputs_); ++i) {
@@ -122,7 +122,7 @@ class Fuser {
   bool arithmetic(const Node& next) {
     const bool add = next.operation == "Add", mul = next.operation == "Mul";
     const bool sub = next.operation == "Sub" && next.inputs[0] == node().outputs[0];
-    if ((!add && !mul && !sub) || added_) return false;
+    if ((!add && !mul && !sub) || added_ || next.inputs.size() != 2) return false;
     const Value other = next.inputs[next.inputs[0] == node().outputs[0] ? 1 : 0];
     const Tensor* value = around_.constant(other);
     if (value != nullptr && value->type == DType::f32 && for_each_channel(value->shape)) {

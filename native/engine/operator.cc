@@ -2,6 +2,18 @@
 
 namespace laconic::engine {
 
+namespace {
+
+// Mismatch unless an array may have this shape.
+void require_sizes(const Shape& shape) {
+  for (std::int64_t size : shape) {
+    if (size < 0) throw Mismatch("an output would have the shape " + shape.text());
+  }
+  shape.count();  // Mismatch when it is too large
+}
+
+}  // namespace
+
 const Tensor& Planning::input(int index) const {
   if (!has(index)) throw Mismatch("input " + std::to_string(index) + " is absent");
   return *inputs_[static_cast<std::size_t>(index)];
@@ -45,15 +57,23 @@ Planning::Output& Planning::declare(int index) {
   return out;
 }
 
-void Planning::output(int index, DType type, const Shape& shape) {
-  for (std::int64_t size : shape) {
-    if (size < 0) throw Mismatch("an output would have the shape " + shape.text());
+void Planning::require_wanted() const {
+  for (int i = 0; i < outputs(); ++i) {
+    if (wants(i) && !outputs_[static_cast<std::size_t>(i)].declared) {
+      throw Mismatch("it makes fewer than the " + std::to_string(outputs()) +
+                     " outputs that the program wants");
+    }
   }
+}
+
+void Planning::output(int index, DType type, const Shape& shape) {
+  require_sizes(shape);
   declare(index).tensor = {type, shape, nullptr};
 }
 
 void Planning::alias(int output, int input, const Shape& shape) {
   const Tensor& source = this->input(input);
+  require_sizes(shape);
   if (shape.count() != source.count()) {
     throw Mismatch(source.text() + " has no shape " + shape.text());
   }
@@ -63,6 +83,7 @@ void Planning::alias(int output, int input, const Shape& shape) {
 }
 
 void* Planning::known_memory(int index, DType type, const Shape& shape) {
+  require_sizes(shape);
   const Constant memory = Constant::make(type, shape);
   Output& out = declare(index);
   out.tensor = memory.tensor;

@@ -73,6 +73,8 @@ class Planning {
     std::shared_ptr<const void> owner;
   };
   const std::vector<Output>& results() const { return outputs_; }
+  // Mismatch when a wanted output was not declared.
+  void require_wanted() const;
   std::size_t scratch_bytes() const { return scratch_; }
 
  private:

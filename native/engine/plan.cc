@@ -94,12 +94,7 @@ bool Planner::plan_statically(int node_index, const Operator& operation, Step& s
   Planning planning(node, inputs, threads_);
   try {
     step.prepared = operation.plan(planning);
-    for (int i = 0; i < planning.outputs(); ++i) {
-      if (planning.wants(i) && !planning.results()[static_cast<std::size_t>(i)].declared) {
-        throw Mismatch("it makes fewer than the " + std::to_string(planning.outputs()) +
-                       " outputs that the program wants");
-      }
-    }
+    planning.require_wanted();
   } catch (const NeedsValues&) {
     return false;
   } catch (const Mismatch& error) {

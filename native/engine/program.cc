@@ -1,7 +1,6 @@
 #include "engine/program.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace laconic::engine {
 
@@ -41,6 +40,11 @@ struct Program::Workspace {
 
 Program::Program(Graph graph, const Options& options) : graph_(std::move(graph)) {
   require_operators();
+  // Operators write their first output even where nobody reads it.
+  for (Node& node : graph_.nodes) {
+    if (node.outputs.empty()) node.outputs.push_back(NONE);
+    if (node.outputs[0] == NONE) node.outputs[0] = graph_.add("");
+  }
   compile(options);
 }
 
@@ -94,6 +98,7 @@ void Program::run_dynamically(Workspace& workspace, std::size_t index, Pool& poo
   std::unique_ptr<Prepared> prepared;
   try {
     prepared = operators_[node_index]->plan(planning);
+    planning.require_wanted();
   } catch (const Mismatch& error) {
     throw Mismatch(blame(graph_, step.node, inputs, error.what()));
   }
@@ -102,9 +107,6 @@ void Program::run_dynamically(Workspace& workspace, std::size_t index, Pool& poo
     if (node.outputs[i] == NONE) continue;
     const auto at = static_cast<std::size_t>(node.outputs[i]);
     const Planning::Output& result = planning.results()[i];
-    if (!result.declared) {
-      throw Mismatch(blame(graph_, step.node, inputs, "it makes fewer outputs than are wanted"));
-    }
     Tensor& tensor = workspace.values[at];
     tensor = result.tensor;
     if (result.owner != nullptr) {
@@ -113,7 +115,8 @@ void Program::run_dynamically(Workspace& workspace, std::size_t index, Pool& poo
     }
     tensor.data = workspace.heap[at].grow(tensor.bytes());
     if (result.alias != NONE) {
-      std::memcpy(tensor.data, planning.input(result.alias).data, tensor.bytes());
+      const auto* from = static_cast<const std::byte*>(planning.input(result.alias).data);
+      std::copy_n(from, tensor.bytes(), static_cast<std::byte*>(tensor.data));
     } else {
       filled = false;
     }

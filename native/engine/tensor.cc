@@ -66,6 +66,13 @@ DType dtype_of(std::int64_t onnx_number, const std::string& what) {
   }
 }
 
+std::int64_t product(std::int64_t a, std::int64_t b) {
+  if (a > 0 && b > MOST_ITEMS / a) {
+    throw Mismatch(std::to_string(a) + " times " + std::to_string(b) + " items");
+  }
+  return a * b;
+}
+
 std::int64_t Shape::count(int from, int to) const {
   std::int64_t product = 1;
   bool empty = false;

@@ -92,6 +92,9 @@ void with_type(DType type, Function&& function) {
 
 constexpr int MAX_RANK = 8;
 
+// a times b, neither negative; Mismatch when that is more than an array can hold.
+std::int64_t product(std::int64_t a, std::int64_t b);
+
 // Up to MAX_RANK sizes, none negative; a scalar has none.
 class Shape {
  public:

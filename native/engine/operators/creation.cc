@@ -127,7 +127,12 @@ class Range final : public Operator {
       const T start = *running.input(0).as<T>(), delta = *running.input(2).as<T>();
       T* items = out.as<T>();
       for (std::int64_t i = 0; i < out.count(); ++i) {
-        items[i] = static_cast<T>(start + static_cast<T>(i) * delta);
+        if constexpr (std::is_integral_v<T>) {  // 64 bits, so that no step on the way overflows
+          const auto step = static_cast<std::uint64_t>(i) * static_cast<std::uint64_t>(delta);
+          items[i] = static_cast<T>(static_cast<std::uint64_t>(start) + step);
+        } else {
+          items[i] = start + static_cast<T>(i) * delta;
+        }
       }
     });
   }
@@ -166,7 +171,7 @@ class EyeLike final : public Operator {
       using T = decltype(item);
       T* items = out.as<T>();
       for (std::int64_t row = 0; row < out.shape[0]; ++row) {
-        const std::int64_t column = row + diagonal_;
+        const std::int64_t column = row + std::clamp(diagonal_, -out.shape[0], out.shape[1]);
         if (column >= 0 && column < out.shape[1]) items[row * out.shape[1] + column] = T{1};
       }
     });
@@ -212,9 +217,13 @@ class OneHot final : public Operator {
     with_type(indices.type, [&](auto kind) {
       const auto* places = indices.as<decltype(kind)>();
       for (std::int64_t i = 0; i < indices.count(); ++i) {
+        // As a double, which holds every place that there is: NaN and infinity are none.
+        const auto named = static_cast<double>(places[i]);
+        if (!(named > -static_cast<double>(depth) - 1 && named < static_cast<double>(depth))) {
+          continue;
+        }
         auto place = static_cast<std::int64_t>(places[i]);
         if (place < 0) place += depth;
-        if (place < 0 || place >= depth) continue;
         const std::int64_t at = (i / inner * depth + place) * inner + i % inner;
         std::memcpy(items + static_cast<std::size_t>(at) * item, pair + item, item);
       }

@@ -1,6 +1,8 @@
 // Some of the items: Slice, Gather, GatherElements, GatherND, Trilu, NonZero, Compress.
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <utility>
 
 #include "engine/operators/copying.h"
 #include "engine/operators/indices.h"
@@ -49,8 +51,12 @@ class Slice final : public Operator {
     std::vector<std::int64_t> strides = strides_of(x.shape);
     std::int64_t start = 0;
     bool whole = true;
+    std::array<bool, MAX_RANK> cut_before{};
     for (std::size_t i = 0; i < starts.size(); ++i) {
       const int axis = axis_of(axes[i], x.rank());
+      if (std::exchange(cut_before[static_cast<std::size_t>(axis)], true)) {
+        throw Mismatch("axis " + std::to_string(axis) + " is named twice");
+      }
       const Cut cut(x.shape[axis], starts[i], ends[i], steps[i]);
       std::int64_t& stride = strides[static_cast<std::size_t>(axis)];
       start += cut.start * stride;
@@ -208,6 +214,8 @@ class Trilu final : public Operator {
   std::unique_ptr<Prepared> plan(Planning& planning) const override {
     const Tensor& x = planning.input(0);
     if (x.rank() < 2) throw Mismatch("Trilu needs matrices, found " + x.text());
+    if (planning.has(1) && (planning.input(1).type != DType::i64 || planning.input(1).count() != 1))
+      throw Mismatch("Trilu takes one int64 as k, found " + planning.input(1).text());
     planning.output(0, x.type, x.shape);
     planning.may_overwrite(0, 0);
     return nullptr;
@@ -282,7 +290,7 @@ class Compress final : public Operator {
     }
     std::vector<std::vector<std::int64_t>> places(static_cast<std::size_t>(shape.rank()));
     for (int other = 0; other < shape.rank(); ++other) {
-      for (std::int64_t i = 0; i < shape[other]; ++i) {
+      for (std::int64_t i = 0; x.count() > 0 && i < shape[other]; ++i) {
         const bool kept = other != axis || (i < condition.count() && condition.as<bool>()[i]);
         if (kept) places[static_cast<std::size_t>(other)].push_back(i);
       }

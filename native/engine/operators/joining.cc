@@ -110,7 +110,10 @@ class Split final : public Operator {
     if (planning.has(1)) {
       const std::vector<std::int64_t> given = planning.integers(1);
       std::int64_t total = 0;
-      for (std::int64_t part : given) total += part;
+      for (std::int64_t part : given) {
+        if (part < 0 || part > size) throw Mismatch("a part of " + std::to_string(part) + " items");
+        total += part;
+      }
       if (total != size || static_cast<int>(given.size()) != planning.outputs()) {
         throw Mismatch(std::to_string(given.size()) + " parts of " + std::to_string(total) +
                        " in all, for " + std::to_string(planning.outputs()) + " outputs and " +
@@ -118,7 +121,11 @@ class Split final : public Operator {
       }
       return given;
     }
-    const std::int64_t count = parts_ > 0 ? parts_ : planning.outputs();
+    const std::int64_t count = planning.outputs();
+    if (parts_ != 0 && parts_ != count) {
+      throw Mismatch("num_outputs is " + std::to_string(parts_) + ", the program wants " +
+                     std::to_string(count));
+    }
     const std::int64_t each = (size + count - 1) / count;
     std::vector<std::int64_t> sizes;
     for (std::int64_t i = 0; i < count; ++i) {
@@ -130,6 +137,8 @@ class Split final : public Operator {
   std::int64_t axis_;
   std::int64_t parts_;
 };
+
+constexpr std::int64_t MOST_PAD = std::int64_t{1} << 48;
 
 // Cells before and after one axis; negative ones cut away.
 struct Margin {
@@ -154,10 +163,14 @@ class Pad final : public Operator {
       const Margin& margin = margins[static_cast<std::size_t>(axis)];
       shape[axis] += margin.before + margin.after;
     }
+    if (planning.has(2) && (planning.input(2).type != x.type || planning.input(2).count() != 1)) {
+      throw Mismatch("Pad takes one item of " + std::string(name_of(x.type)) + " as value, found " +
+                     planning.input(2).text());
+    }
     planning.output(0, x.type, shape);
     if (mode_ == "constant") return framed(x.shape, shape, margins);
     std::vector<std::vector<std::int64_t>> places;
-    for (int axis = 0; axis < x.rank(); ++axis) {
+    for (int axis = 0; axis < x.rank() && shape.count() > 0; ++axis) {
       places.push_back(
           places_along(x.shape[axis], shape[axis], margins[static_cast<std::size_t>(axis)]));
     }
@@ -167,6 +180,7 @@ class Pad final : public Operator {
   void run(const Running& running) const override {
     const Tensor& x = running.input(0);
     const Tensor& out = running.output(0);
+    if (out.count() == 0) return;
     const std::size_t item = size_of(x.type);
     if (mode_ != "constant") {
       running.prepared<Mapped>().copy.run(x.data, out.data, item, running.pool());
@@ -206,6 +220,11 @@ class Pad final : public Operator {
     if (amounts.size() != 2 * axes.size()) {
       throw Mismatch(std::to_string(amounts.size()) + " pads for " + std::to_string(axes.size()) +
                      " axes");
+    }
+    for (const std::int64_t amount : amounts) {
+      if (amount < -MOST_PAD || amount > MOST_PAD) {
+        throw Mismatch("a pad of " + std::to_string(amount));
+      }
     }
     std::vector<Margin> margins(static_cast<std::size_t>(rank));
     for (std::size_t i = 0; i < axes.size(); ++i) {

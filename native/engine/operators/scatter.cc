@@ -1,6 +1,7 @@
 // Items written over some of an array: ScatterElements, ScatterND.
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "engine/operators/copying.h"
 #include "engine/operators/indices.h"
@@ -25,11 +26,13 @@ Meeting meeting_of(const Node& node) {
 // What becomes of an item when an update meets it.
 template <typename T>
 T met(T old, T update, Meeting meeting) {
+  // Integers wrap around.
+  using Ring = std::conditional_t<std::is_integral_v<T>, std::uint64_t, T>;
   switch (meeting) {
     case Meeting::add:
-      return static_cast<T>(old + update);
+      return static_cast<T>(static_cast<Ring>(old) + static_cast<Ring>(update));
     case Meeting::multiply:
-      return static_cast<T>(old * update);
+      return static_cast<T>(static_cast<Ring>(old) * static_cast<Ring>(update));
     case Meeting::largest:
       return std::max(old, update);
     case Meeting::smallest:

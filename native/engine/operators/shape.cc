@@ -47,7 +47,9 @@ class Dropout final : public Viewing {
  public:
   explicit Dropout(Making&) {}
   std::unique_ptr<Prepared> plan(Planning& planning) const override {
-    if (planning.has(2) && *planning.value(2).as<bool>()) {
+    const bool training =
+        planning.has(2) && planning.value(2).count() > 0 && *planning.value(2).as<bool>();
+    if (training) {
       throw Unsupported("Dropout in training mode; export the model in eval mode");
     }
     const Shape& shape = planning.input(0).shape;
@@ -195,6 +197,7 @@ class Transpose final : public Copying {
                      x.text());
     }
     chosen(order, x.rank());
+    for (std::int64_t& axis : order) axis = axis_of(axis, x.rank());
     return order;
   }
 
@@ -244,7 +247,10 @@ class Tile final : public Copying {
     }
     Shape shape;
     for (std::size_t i = 0; i < times.size(); ++i) {
-      shape.push(x.shape[static_cast<int>(i)] * times[i]);
+      if (times[i] < 0) {
+        throw Mismatch(x.text() + " repeated " + std::to_string(times[i]) + " times");
+      }
+      shape.push(product(x.shape[static_cast<int>(i)], times[i]));
     }
     planning.output(0, x.type, shape);
     const std::vector<std::int64_t> from = strides_of(x.shape), to = strides_of(shape);
@@ -263,7 +269,8 @@ struct Blocks {
   Blocks(const Tensor& x, std::int64_t block, bool to_space) : b(block) {
     if (x.rank() != 4 || b < 1) throw Mismatch(x.text() + " with blocks of " + std::to_string(b));
     n = x.shape[0], c = x.shape[1], h = x.shape[2], w = x.shape[3];
-    if (to_space ? c % (b * b) != 0 : h % b != 0 || w % b != 0) {
+    const std::int64_t cells = product(b, b);
+    if (to_space ? c % cells != 0 : h % b != 0 || w % b != 0) {
       throw Mismatch(x.text() + " does not divide into blocks of " + std::to_string(b));
     }
   }
@@ -279,7 +286,7 @@ class DepthToSpace final : public Copying {
     const Tensor& x = planning.input(0);
     const auto [n, c, h, w, b] = Blocks(x, block_, true);
     const std::int64_t kept = c / (b * b), area = h * w;
-    planning.output(0, x.type, {n, kept, h * b, w * b});
+    planning.output(0, x.type, {n, kept, product(h, b), product(w, b)});
     // Channels are (row of the block, column, channel), or (channel, row, column).
     const std::int64_t row = columns_last_ ? b * area : b * kept * area;
     const std::int64_t column = columns_last_ ? area : kept * area;
@@ -302,7 +309,7 @@ class SpaceToDepth final : public Copying {
     const Tensor& x = planning.input(0);
     const auto [n, c, h, w, b] = Blocks(x, block_, false);
     const std::int64_t area = h * w;
-    planning.output(0, x.type, {n, c * b * b, h / b, w / b});
+    planning.output(0, x.type, {n, product(c, b * b), h / b, w / b});
     return std::make_unique<PreparedCopy>(
         columns_last_
             ? StridedCopy::dense({n, c, b, b, h / b, w / b}, {c * area, area, w, 1, b * w, b})
