@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <stdexcept>
 
 #include "engine/program.h"
 #include "kernels/instructions.h"
@@ -185,6 +186,14 @@ class Network {
 void bind_engine(nb::module_& module) {
   nb::exception<Mismatch>(module, "Mismatch", PyExc_ValueError);
   nb::exception<Unsupported>(module, "Unsupported", PyExc_NotImplementedError);
+  // Containers say so when they are asked for more items than any memory holds.
+  nb::register_exception_translator([](const std::exception_ptr& error, void*) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const std::length_error&) {
+      PyErr_SetString(PyExc_MemoryError, "the program asks for more memory than there is");
+    }
+  });
   nb::class_<GraphBuilder>(module, "Graph")
       .def(
           "__init__",

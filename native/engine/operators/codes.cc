@@ -17,6 +17,15 @@ void check_scale(const Tensor& scale, std::int64_t count) {
   }
 }
 
+void check_zeros(const Planning& planning, int input, DType type, std::int64_t count) {
+  if (!planning.has(input)) return;
+  const Tensor& zeros = planning.input(input);
+  if (zeros.type != type || (zeros.count() != 1 && zeros.count() != count)) {
+    throw Mismatch("zero points of " + zeros.text() + " for " + std::to_string(count) + " of " +
+                   name_of(type));
+  }
+}
+
 Codes codes_of(const Tensor& tensor) {
   return {static_cast<const std::uint8_t*>(tensor.data),
           static_cast<std::uint8_t>(tensor.type == DType::i8 ? 128 : 0)};
@@ -53,6 +62,7 @@ float scale_at(const Tensor& scale, std::int64_t index) {
 
 std::vector<std::int32_t> signed_zeros(DType type, const Tensor* zeros, std::int64_t outputs) {
   const std::int32_t shift = type == DType::u8 ? 128 : 0;
+  if (zeros != nullptr) check_codes(*zeros);
   if (zeros != nullptr && zeros->count() != 1 && zeros->count() != outputs) {
     throw Mismatch("zero points of " + zeros->text() + " for " + std::to_string(outputs) +
                    " outputs");

@@ -27,6 +27,12 @@ std::int32_t unsigned_zero(DType type, std::int32_t zero);
 // is no tensor) or one for each output.
 std::vector<std::int8_t> signed_codes(const Tensor& tensor);
 std::vector<std::int32_t> signed_zeros(DType type, const Tensor* zeros, std::int64_t outputs);
+// Mismatch unless the input is absent or holds zero points of that type: one, or `count` of them.
+void check_zeros(const Planning& planning, int input, DType type, std::int64_t count);
+// a + b of 32 bits; what does not fit wraps around.
+inline std::int32_t wrapped_sum(std::int32_t a, std::int32_t b) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) + static_cast<std::uint32_t>(b));
+}
 // Item `index` of an input of integers, its only item where it has one; 0 where it is absent.
 std::int32_t integer_at(const Running& running, int input, std::int64_t index);
 

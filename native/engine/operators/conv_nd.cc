@@ -25,11 +25,17 @@ class ConvNd : public Operator {
 
   std::unique_ptr<Prepared> plan(Planning& planning) const override {
     const Tensor &x = planning.input(0), &weight = planning.input(1);
-    const bool fits = x.rank() == weight.rank() && x.rank() > 2 && groups_ > 0 &&
-                      x.shape[1] == weight.shape[1] * groups_ && weight.shape[0] % groups_ == 0;
+    const bool fits = x.rank() == weight.rank() && x.rank() > 2 && weight.count() > 0 &&
+                      groups_ > 0 && weight.shape[0] % groups_ == 0 &&
+                      x.shape[1] == weight.shape[1] * groups_;
     if (!fits || x.type != DType::f32 || weight.type != DType::f32) {
       throw Mismatch("a weight of " + weight.text() + " in " + std::to_string(groups_) +
                      " groups for " + x.text());
+    }
+    if (planning.has(2) && (planning.input(2).type != DType::f32 ||
+                            planning.input(2).shape != Shape{weight.shape[0]})) {
+      throw Mismatch("a bias of " + planning.input(2).text() + " for " +
+                     std::to_string(weight.shape[0]) + " outputs");
     }
     auto prepared = std::make_unique<PreparedConvNd>();
     const std::vector<std::int64_t> sizes(x.shape.begin() + 2, x.shape.end());
@@ -44,7 +50,7 @@ class ConvNd : public Operator {
     kernels::GemmShape& product = prepared->product;
     product = {prepared->outputs, made.count(2, made.rank()), weight.shape.count(1, weight.rank())};
     prepared->columns_bytes =
-        rounded(static_cast<std::size_t>(product.k * product.n) * sizeof(float));
+        rounded(static_cast<std::size_t>(engine::product(product.k, product.n)) * sizeof(float));
     planning.scratch(prepared->columns_bytes +
                      kernels::gemm_scratch_bytes(product, planning.threads()));
     return prepared;

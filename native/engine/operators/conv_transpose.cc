@@ -30,7 +30,8 @@ struct Chunk {
 // The weight [channels, outputs / groups, *kernel], in sizes.
 struct Sizes {
   Sizes(const Node& node, const Tensor& weight) : groups(node.integer("group", 1)) {
-    if (weight.rank() < 3) throw Mismatch("ConvTranspose with a weight of " + weight.text());
+    if (weight.rank() < 3 || weight.count() == 0)
+      throw Mismatch("ConvTranspose with a weight of " + weight.text());
     if (groups < 1 || weight.shape[0] % groups != 0) {
       throw Mismatch(std::to_string(groups) + " groups, a weight of " + weight.shape.text());
     }
@@ -137,6 +138,7 @@ class ConvTranspose final : public Operator {
     Shape shape{x.shape[0], outputs};
     for (const SpreadAxis& axis : axes) shape.push(axis.out_size);
     planning.output(0, DType::f32, shape);
+    if (shape.count() == 0) return nullptr;
     auto prepared = std::make_unique<PreparedTranspose>(Spread(axes));
     if (!chunks_.empty()) plan_chunks(*prepared, chunks_, sizes, planning.threads());
     planning.scratch(prepared->scratch_bytes(planning.threads()));
@@ -144,8 +146,8 @@ class ConvTranspose final : public Operator {
   }
 
   void run(const Running& running) const override {
-    const auto& prepared = running.prepared<PreparedTranspose>();
     if (running.output(0).count() == 0) return;
+    const auto& prepared = running.prepared<PreparedTranspose>();
     const Sizes sizes(node_, running.input(1));
     if (!chunks_.empty()) {
       run_chunks(running, prepared, chunks_, sizes, running.scratch());

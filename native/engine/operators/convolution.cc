@@ -107,6 +107,7 @@ class Conv : public Operator {
                         ": the engine has one and two "
                         "spatial axes");
     }
+    if (weight.count() == 0) throw Mismatch("a weight without items, " + weight.text());
     const std::int64_t groups = node_.integer("group", 1);
     if (groups < 1 || weight.shape[0] % groups != 0) {
       throw Mismatch(std::to_string(groups) + " groups, a weight of " + weight.shape.text());

@@ -1,8 +1,8 @@
 // Arithmetic of one, two or more operands; bits and truths.
 #include "engine/operators/elementwise.h"
 
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "engine/operators/tables.h"
@@ -174,7 +174,10 @@ class Variadic final : public Operator {
   void run(const Running& running) const override {
     const Tensor& y = running.output(0);
     const Tensor& first = running.input(0);
-    if (running.inputs() == 1 && y.data != first.data) std::memcpy(y.data, first.data, y.bytes());
+    if (running.inputs() == 1 && y.data != first.data) {
+      std::copy_n(static_cast<const std::byte*>(first.data), y.bytes(),
+                  static_cast<std::byte*>(y.data));
+    }
     const auto& shapes = running.prepared<Chain>().shapes;
     for (int k = 1; k < running.inputs(); ++k) {
       Binary<Function>::combine(running.pool(), shapes[static_cast<std::size_t>(k) - 1],
@@ -188,9 +191,11 @@ class Variadic final : public Operator {
     split_items(pool, y.count(), 1, [&](std::int64_t begin, std::int64_t end) {
       with_type(y.type, [&](auto item) {
         using T = decltype(item);
+        using Integer = std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>;
+        using Wide = std::conditional_t<IS_REAL<T>, T, Integer>;  // the count may not fit in T
         T* items = y.as<T>();
         for (std::int64_t i = begin; i < end; ++i) {
-          items[i] = static_cast<T>(items[i] / static_cast<T>(count));
+          items[i] = static_cast<T>(static_cast<Wide>(items[i]) / static_cast<Wide>(count));
         }
       });
     });

@@ -37,7 +37,7 @@ class IntegerSums final : public kernels::Int8Sums {
   explicit IntegerSums(std::int32_t* y) : y_(y) {}
   void take(const std::int32_t* sums, std::int64_t count, std::int32_t offset, std::int64_t,
             std::int64_t, std::int64_t place) const override {
-    for (std::int64_t i = 0; i < count; ++i) y_[place + i] = sums[i] + offset;
+    for (std::int64_t i = 0; i < count; ++i) y_[place + i] = wrapped_sum(sums[i], offset);
   }
 
  private:
@@ -50,10 +50,10 @@ class CodeSums final : public kernels::Int8Sums {
       : requantize_(requantize), bias_(bias), y_(y) {}
   void take(const std::int32_t* sums, std::int64_t count, std::int32_t offset, std::int64_t,
             std::int64_t output, std::int64_t place) const override {
-    if (bias_) offset += bias_[output];
+    if (bias_) offset = wrapped_sum(offset, bias_[output]);
     const double scale = requantize_.scale(0, output);
     for (std::int64_t i = 0; i < count; ++i) {
-      requantize_.store(sums[i] + offset, scale, y_, place + i);
+      requantize_.store(wrapped_sum(sums[i], offset), scale, y_, place + i);
     }
   }
 
@@ -99,6 +99,8 @@ class IntegerConv : public Operator {
     auto prepared = std::make_unique<PreparedConv>();
     prepared->shape = shape_of(weight.shape);
     place_windows(prepared->shape, x, weight);
+    check_zeros(planning, places_.x_zero, x.type, 1);
+    check_zeros(planning, places_.weight_zero, weight.type, weight.shape[0]);
     prepared->images = x.shape[0];
     Shape made{x.shape[0], weight.shape[0]};
     if (x.rank() == 4) made.push(prepared->shape.out_height);
@@ -132,7 +134,7 @@ class IntegerConv : public Operator {
   ConvShape shape_of(const Shape& weight) const {
     ConvShape shape;
     shape.groups = node_.integer("group", 1);
-    if (shape.groups < 1 || weight[0] % shape.groups != 0) {
+    if (shape.groups < 1 || weight.count() == 0 || weight[0] % shape.groups != 0) {
       throw Mismatch(std::to_string(shape.groups) + " groups, a weight of " + weight.text());
     }
     shape.outputs = weight[0];
@@ -201,6 +203,7 @@ class QLinearConv final : public IntegerConv {
     check_scale(planning.input(1), 1);
     check_scale(planning.input(4), prepared->shape.outputs);
     check_scale(planning.input(6), 1);
+    check_zeros(planning, 7, zero.type, 1);
     if (planning.has(8)) {
       const Tensor& bias = planning.input(8);
       if (bias.type != DType::i32 || bias.count() != prepared->shape.outputs) {

@@ -101,6 +101,8 @@ class IntegerMatMul : public Operator {
     if (out->right[out->right.rank() - 2] != out->depth) {
       throw Mismatch(a.text() + " and " + b.text() + " differ in the axis that is summed over");
     }
+    check_zeros(planning, places_.left_zero, a.type, out->rows);
+    check_zeros(planning, places_.right_zero, b.type, out->outputs);
     out->stack = stack_of(out->left, out->right);
     out->count = out->stack.count();
     Shape made = out->stack;
@@ -208,6 +210,7 @@ class QLinearMatMul final : public IntegerMatMul {
     check_scale(planning.input(1), products->rows);
     check_scale(planning.input(4), products->outputs);
     check_scale(planning.input(6), 1);
+    check_zeros(planning, 7, planning.input(7).type, 1);
     return products;
   }
   void run(const Running& running) const override {

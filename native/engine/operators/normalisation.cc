@@ -1,4 +1,5 @@
 // Normalisation with a scale and a bias for each channel (dimension 1).
+#include <algorithm>
 #include <cmath>
 
 #include "engine/operators/broadcast.h"
@@ -105,7 +106,7 @@ class GroupNormalization final : public Operator {
     const Tensor& x = planning.input(0);
     require_planes(operation_, x);
     const std::int64_t channels = x.shape[1], groups = groups_of(channels);
-    if (groups <= 0 || channels % groups != 0) {
+    if (groups <= 0 || groups > std::max<std::int64_t>(channels, 1) || channels % groups != 0) {
       throw Mismatch(operation_ + " with " + std::to_string(groups) + " groups, found " + x.text());
     }
     const bool per_group = planning.input(1).count() == groups;

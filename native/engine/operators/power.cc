@@ -1,6 +1,7 @@
 // Pow: the exponent may be of another type than the base, whose type the output has.
 #include <cmath>
 
+#include "engine/operators/cast.h"
 #include "engine/operators/elementwise.h"
 #include "engine/operators/tables.h"
 
@@ -22,13 +23,6 @@ T integer_power(T base, std::int64_t exponent) {
     square *= square;
   }
   return static_cast<T>(product);
-}
-
-// In range or not, as a processor would convert it.
-template <typename T>
-T converted(double value) {
-  if constexpr (IS_REAL<T>) return static_cast<T>(value);
-  return static_cast<T>(static_cast<std::int64_t>(value));
 }
 
 class Power final : public Operator {

@@ -54,6 +54,7 @@ std::unique_ptr<Grain> grain_of(const Node& node, const Shape& x, const Shape& s
   out->block = node.integer("block_size", 0);
   out->step = 1;
   if (out->block < 1) throw Mismatch("scales of " + scale.text() + " need a block_size");
+  out->block = std::min(out->block, std::max<std::int64_t>(out->size, 1));
   out->blocks = (out->size + out->block - 1) / out->block;
   Shape expected = x;
   expected[axis] = out->blocks;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/operators/cast.h"
 #include "engine/operators/tables.h"
 
 namespace laconic::engine {
@@ -70,13 +71,13 @@ struct Average {
 struct Root {
   template <typename W>
   static W of(W total, std::int64_t) {
-    return static_cast<W>(std::sqrt(static_cast<double>(total)));
+    return converted<W>(std::sqrt(static_cast<double>(total)));
   }
 };
 struct Logarithm {
   template <typename W>
   static W of(W total, std::int64_t) {
-    return static_cast<W>(std::log(static_cast<double>(total)));
+    return converted<W>(std::log(static_cast<double>(total)));
   }
 };
 

@@ -20,7 +20,7 @@ Taps taps_of(const Node& node, const Coordinates& coordinates, std::int64_t reac
     const double source = coordinates.source(place);
     const double last = static_cast<double>(taps.size - 1);
     taps.outside.push_back(coordinates.crops() && (source < 0 || source > last));
-    const double base = std::ceil(std::clamp(source, -1e9, 1e9)) - 1;
+    const double base = std::isnan(source) ? 0 : std::ceil(std::clamp(source, -1e9, 1e9)) - 1;
     const double ratio = source - base;  // in (0, 1]
     double total = 0;
     std::vector<double> weights;
@@ -116,7 +116,9 @@ Taps nearest_taps(const Node& node, const Coordinates& coordinates) {
     }
     const auto last = static_cast<float>(taps.size - 1);
     taps.outside.push_back(coordinates.crops() && (source < 0 || source > last));
-    taps.places.push_back(static_cast<std::int64_t>(std::clamp(nearest, 0.0f, last)));
+    // Beyond 2^24 the last item, as a float, may be the one behind it; NaN comes of a crop by NaN.
+    const auto item = nearest > 0 ? static_cast<std::int64_t>(std::min(nearest, last)) : 0;
+    taps.places.push_back(std::min(item, taps.size - 1));
     taps.weights.push_back(1);
   }
   return taps;

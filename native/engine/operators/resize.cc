@@ -61,6 +61,7 @@ class Resize final : public Operator {
     planning.output(0, x.type, out->to);
     out->moves = true;
     if (x.count() == 0 && out->to.count() > 0) throw Mismatch(x.text() + " has nothing to repeat");
+    if (out->to.count() == 0) return out;
     prepare(*out, coordinates);
     if (out->nearest == nullptr) {
       const std::size_t real = x.type == DType::f32 ? sizeof(float) : sizeof(double);
@@ -134,8 +135,9 @@ class Resize final : public Operator {
     if (policy_ == "stretch") return;
     for (Coordinates* along : chosen) {
       along->scale = policy_ == "not_larger" ? least : most;
-      along->out_size = static_cast<std::int64_t>(
-          std::floor(along->scale * static_cast<float>(along->size) + 0.5f));
+      const float size = std::floor(along->scale * static_cast<float>(along->size) + 0.5f);
+      if (!(size >= 0 && size < 1e9f)) throw Mismatch("a size of " + std::to_string(size));
+      along->out_size = static_cast<std::int64_t>(size);
     }
   }
 

@@ -1,6 +1,7 @@
 #include "engine/operators/windows.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace laconic::engine {
 
@@ -28,17 +29,36 @@ void count_windows(WindowAxis& axis, bool ceil) {
   if (ceil && (axis.count - 1) * axis.stride >= axis.size + axis.pad_begin) --axis.count;
 }
 
+// Mismatch for a padded plane whose bytes, for every channel, might not fit in 63 bits; a stride
+// that leads nowhere becomes small.
+void require_planes(std::vector<WindowAxis>& axes) {
+  constexpr std::int64_t MOST = std::int64_t{1} << 40;
+  std::int64_t cells = 1;
+  for (WindowAxis& axis : axes) {
+    const std::int64_t padded = axis.size + axis.pad_begin + axis.pad_end;
+    if (padded > MOST / std::max<std::int64_t>(cells, 1)) {
+      throw Mismatch("pads of " + std::to_string(axis.pad_begin) + " and " +
+                     std::to_string(axis.pad_end) + " make a plane that no memory holds");
+    }
+    cells *= padded;
+    if (axis.count == 1) axis.stride = std::min(axis.stride, std::max<std::int64_t>(padded, 1));
+  }
+}
+
 }  // namespace
 
 std::vector<std::int64_t> by_axis(const Node& node, const std::string& name, std::size_t axes,
                                   std::int64_t fallback, std::int64_t least) {
   if (!node.has(name)) return std::vector<std::int64_t>(axes, fallback);
   std::vector<std::int64_t> values = node.integers(name);
-  const bool good =
-      std::all_of(values.begin(), values.end(), [&](std::int64_t value) { return value >= least; });
+  // Products of two of them do not overflow.
+  constexpr std::int64_t MOST = std::numeric_limits<std::int32_t>::max();
+  const bool good = std::all_of(values.begin(), values.end(), [&](std::int64_t value) {
+    return value >= least && value <= MOST;
+  });
   if (values.size() != axes || !good) {
-    throw Mismatch(name + " must have " + std::to_string(axes) + " numbers of at least " +
-                   std::to_string(least));
+    throw Mismatch(name + " must have " + std::to_string(axes) + " numbers from " +
+                   std::to_string(least) + " to " + std::to_string(MOST));
   }
   return values;
 }
@@ -60,16 +80,15 @@ std::vector<WindowAxis> windows_of(const Node& node, const std::vector<std::int6
     axis.size = sizes[i];
     if (automatic == "SAME_UPPER" || automatic == "SAME_LOWER") {
       pad_to_same(axis, automatic == "SAME_UPPER");
-      continue;
-    }
-    if (automatic == "NOTSET") {
-      axis.pad_begin = pads[i];
-      axis.pad_end = pads[axes + i];
-    } else if (automatic != "VALID") {
+    } else if (automatic == "NOTSET" || automatic == "VALID") {
+      axis.pad_begin = automatic == "NOTSET" ? pads[i] : 0;
+      axis.pad_end = automatic == "NOTSET" ? pads[axes + i] : 0;
+      count_windows(axis, node.integer("ceil_mode", 0) != 0);
+    } else {
       throw Mismatch("auto_pad is " + automatic);
     }
-    count_windows(axis, node.integer("ceil_mode", 0) != 0);
   }
+  require_planes(out);
   return out;
 }
 

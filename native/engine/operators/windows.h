@@ -23,12 +23,12 @@ struct WindowAxis {
 
 // The windows over spatial axes of these sizes, from the attributes strides, dilations, pads,
 // auto_pad and ceil_mode of the node. Mismatch where an attribute has another length or a wrong
-// value, or a window is larger than its padded axis.
+// value, a window is larger than its padded axis, or a padded plane has more than 2^40 items.
 std::vector<WindowAxis> windows_of(const Node& node, const std::vector<std::int64_t>& sizes,
                                    const std::vector<std::int64_t>& kernel);
 
 // An attribute of one number an axis, `fallback` everywhere when the node has none. Mismatch for
-// another length or a number below `least`.
+// another length or a number below `least` or above 2^31 - 1.
 std::vector<std::int64_t> by_axis(const Node& node, const std::string& name, std::size_t axes,
                                   std::int64_t fallback, std::int64_t least);
 
