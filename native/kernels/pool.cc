@@ -6,6 +6,10 @@
 #include <thread>
 #include <vector>
 
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
 namespace laconic::kernels {
 
 namespace {
@@ -13,6 +17,16 @@ namespace {
 // How often a thread looks for news before it sleeps: layers follow each other within microseconds,
 // calls may not. About 50 microseconds.
 constexpr int LOOKS = 4000;
+
+// How many forks led to this process, since the first pool was made.
+std::atomic<std::uint32_t>& forks() {
+  static std::atomic<std::uint32_t> count{0};
+#if defined(__unix__) || defined(__APPLE__)
+  static const int counted = pthread_atfork(nullptr, nullptr, [] { count.fetch_add(1); });
+  static_cast<void>(counted);
+#endif
+  return count;
+}
 
 // Set while this thread does work of a pool: what it splits then, it does alone.
 thread_local bool inside = false;
@@ -86,13 +100,20 @@ struct Pool::Shared {
   }
 };
 
-Pool::Pool(int threads) : threads_(threads < 1 ? 1 : threads), shared_(new Shared) {
+Pool::Pool(int threads)
+    : threads_(threads < 1 ? 1 : threads), forks_(forks().load()), shared_(new Shared) {
   for (int worker = 1; worker < threads_; ++worker) {
     shared_->workers.emplace_back([this, worker] { shared_->work(worker, threads_); });
   }
 }
 
+bool Pool::inherited() const { return forks_ != forks().load(std::memory_order_relaxed); }
+
 Pool::~Pool() {
+  if (inherited()) {
+    static_cast<void>(shared_.release());  // its threads cannot be joined, nor its locks be trusted
+    return;
+  }
   shared_->stop.store(true);
   shared_->begin_round();
   for (std::thread& worker : shared_->workers) worker.join();
@@ -100,7 +121,7 @@ Pool::~Pool() {
 
 void Pool::run(std::int64_t count, Call call, const void* body) {
   if (count <= 0) return;
-  if (threads_ == 1 || count == 1 || inside || !shared_->owner.try_lock()) {
+  if (threads_ == 1 || count == 1 || inside || inherited() || !shared_->owner.try_lock()) {
     call(body, 0, count, 0);
     return;
   }

@@ -1,4 +1,5 @@
-// A small pool of threads that wait for work between the layers of a network.
+// A small pool of threads that wait for work between the layers of a network. A process that was
+// forked has none of its parent's threads: a pool that was made before works alone in it.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +36,11 @@ class Pool {
   using Call = void (*)(const void* body, std::int64_t begin, std::int64_t end, int worker);
   void run(std::int64_t count, Call call, const void* body);
 
+  bool inherited() const;  // from before a fork
+
   struct Shared;
   int threads_;
+  std::uint32_t forks_;  // of this process and those before it, when the pool was made
   std::unique_ptr<Shared> shared_;
 };
 
