@@ -75,7 +75,7 @@ static inline float smallest(Floats a) {
 static inline Floats times_power_of_two(Floats a, Floats n) {
   return each([&](int i) {
     // Two factors: neither overflows, and only the last product rounds to a denormal number.
-    const auto whole = static_cast<std::int32_t>(n.lane[i]);
+    const auto whole = static_cast<std::int32_t>(n.lane[i] == n.lane[i] ? n.lane[i] : 0.0f);
     const std::int32_t half = whole >> 1;
     const std::int32_t bits[2] = {(half + 127) * (1 << 23), (whole - half + 127) * (1 << 23)};
     float factors[2];
