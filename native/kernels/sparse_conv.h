@@ -23,13 +23,15 @@ struct SparseTerm {
   float value;
 };
 
-// One tile and one block of input channels, for outputs 0 to before `outputs`.
+// One tile and one block of input channels, for some outputs. What is per output begins at
+// first_output where it is said to be so, else at output 0.
 struct SparseTile {
   const float* slab;
   const SparseTerm* terms;
-  // Run r of output o holds the terms starts[o * runs + r] to before starts[o * runs + r + 1].
+  // Run r of output first_output + o holds the terms starts[o * runs + r] to before
+  // starts[o * runs + r + 1].
   const std::int32_t* starts;
-  std::int64_t outputs;
+  std::int64_t first_output, outputs;
   int runs;
   // The sums of run r are slid so that lane q takes lane q + shifts[r], |shift| < LANES; run 1 has
   // shift 0 where there are several runs, run 0 where there is one.
@@ -37,7 +39,9 @@ struct SparseTile {
   // [runs][vectors]: a bit for each lane, set where lane q + shift lies in the row of lane q; null
   // for a run whose sums need no mask.
   const std::uint16_t* const* masks;
-  float* partial;    // [outputs][vectors * LANES]: sums over the blocks of channels; unused for one
+  // [outputs][vectors * LANES], from first_output on: sums over the blocks of channels; unused
+  // where there is one.
+  float* partial;
   bool first, last;  // of the blocks of channels
   float* hold;       // [vectors * LANES], for the kernel's own use
 
@@ -45,10 +49,10 @@ struct SparseTile {
   float* y;
   std::int64_t y_plane, y_row;
   int rows, width;
-  bool spill;       // a row may be written beyond its end: the tile's next row follows there
-  int pitch, left;  // pixel (row, column) of the output is lane row * pitch + left + column
-  const float* scale;   // [outputs] or null
-  const float* bias;    // [outputs] or null
+  bool spill;           // a row may be written beyond its end: the tile's next row follows there
+  int pitch, left;      // pixel (row, column) of the output is lane row * pitch + left + column
+  const float* scale;   // by output, or null
+  const float* bias;    // by output, or null
   const float* addend;  // as y, or null
   float low, high;
 };

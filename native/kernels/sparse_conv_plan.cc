@@ -54,7 +54,7 @@ void SparseConvPlan::plan_taps() {
   for (std::size_t ky = 0; ky < y_.shift.size(); ++ky) {
     for (std::size_t kx = 0; kx < x_.shift.size(); ++kx) {
       const std::int64_t flat = (y_.shift[ky] - y_.least) * tiling_.pitch;
-      const std::int64_t skip = flat % lanes;
+      const std::int64_t skip = tiling_.aligned ? flat % lanes : 0;
       const std::int64_t slid = tiling_.slid ? x_.shift[kx] : 0;
       const std::int64_t plane =
           find_plane({y_.phase[ky], x_.phase[kx], x_.shift[kx] - slid, skip});
@@ -112,7 +112,8 @@ void SparseConvPlan::plan_terms(const SparseFilters& filters) {
         const std::int64_t position = base + filters.positions[i];
         const Tap& tap = taps_[static_cast<std::size_t>(position % taps)];
         const std::int64_t block = position / block_depth;
-        const std::int64_t offset = position % block_depth / taps * tiling_.channel_floats + tap.offset;
+        const std::int64_t offset =
+            position % block_depth / taps * tiling_.channel_floats + tap.offset;
         visit(static_cast<std::size_t>((block * shape_.outputs + output) * runs + tap.run),
               static_cast<std::int32_t>(offset * 4), filters.values[i]);
       }
@@ -162,21 +163,15 @@ void SparseConvPlan::fill_slab(const float* image, std::int64_t channels, std::i
   }
 }
 
-void SparseConvPlan::run_item(const Item& item, const float* x, float* y, const Epilogue& epilogue,
-                              float* scratch) const {
-  const std::int64_t rows = std::min(tiling_.rows, shape_.out_height - item.row);
-  const std::int64_t width = std::min(tiling_.width, shape_.out_width - item.column);
-  // The last piece of a row may be shorter: nothing of the input beyond it is read.
-  const std::int64_t unused = rows == 1 ? tiling_.width - width : 0;
-  const std::int64_t vectors =
-      (rows * tiling_.pitch - unused + kernels_.lanes - 1) / kernels_.lanes;
-  const std::int64_t image_outputs = item.image * shape_.outputs + item.first_output;
-  const std::int64_t at =
-      (image_outputs * shape_.out_height + item.row) * shape_.out_width + item.column;
+SparseTile SparseConvPlan::describe(const Item& item, const Epilogue& epilogue, float* y,
+                                    float* scratch) const {
+  const std::int64_t at = item.image * shape_.outputs * shape_.out_height * shape_.out_width +
+                          item.row * shape_.out_width + item.column;
   SparseTile tile{};
+  tile.first_output = item.first_output;
+  tile.outputs = item.outputs;
   tile.slab = scratch + tiling_.margin;
   tile.terms = terms_.data();
-  tile.outputs = item.outputs;
   tile.runs = static_cast<int>(run_shifts_.size());
   tile.shifts = slides_.data();
   tile.masks = mask_pointers_.data();
@@ -185,32 +180,43 @@ void SparseConvPlan::run_item(const Item& item, const float* x, float* y, const 
   tile.y = y + at;
   tile.y_plane = shape_.out_height * shape_.out_width;
   tile.y_row = shape_.out_width;
-  tile.rows = static_cast<int>(rows);
-  tile.width = static_cast<int>(width);
+  tile.rows = static_cast<int>(std::min(tiling_.rows, shape_.out_height - item.row));
+  tile.width = static_cast<int>(std::min(tiling_.width, shape_.out_width - item.column));
   tile.spill = tiling_.pieces == 1;
   tile.pitch = static_cast<int>(tiling_.pitch);
   tile.left = static_cast<int>(tiling_.left);
-  tile.scale = epilogue.scale != nullptr ? epilogue.scale + item.first_output : nullptr;
-  tile.bias = epilogue.bias != nullptr ? epilogue.bias + item.first_output : nullptr;
+  tile.scale = epilogue.scale;
+  tile.bias = epilogue.bias;
   tile.addend = epilogue.addend != nullptr ? epilogue.addend + at : nullptr;
   tile.low = epilogue.low;
   tile.high = epilogue.high;
+  return tile;
+}
+
+// Each block of channels is copied right before it is used, which brings it into the cache.
+void SparseConvPlan::run_item(const Item& item, const float* x, float* y, const Epilogue& epilogue,
+                              float* scratch) const {
+  const std::int64_t plane = shape_.height * shape_.width;
   const std::int64_t channels = shape_.channels / shape_.groups;
   const std::int64_t group = item.first_output / (shape_.outputs / shape_.groups);
+  const float* const image = x + (item.image * shape_.channels + group * channels) * plane;
+  SparseTile tile = describe(item, epilogue, y, scratch);
+  // The last piece of a row may be shorter: nothing of the input beyond it is read.
+  const std::int64_t unused = tile.rows == 1 ? tiling_.width - tile.width : 0;
+  const std::int64_t lanes = tile.rows * tiling_.pitch - unused;
+  const auto run = kernels_.tile[(lanes + kernels_.lanes - 1) / kernels_.lanes - 1];
   for (std::int64_t block = 0; block < blocks(); ++block) {
     const std::int64_t first = block * tiling_.channel_block;
-    const float* from = x + (item.image * shape_.channels + group * channels + first) *
-                                shape_.height * shape_.width;
     if (tiling_.direct) {
-      tile.slab = from + item.column;
+      tile.slab = image + first * plane + item.column;
     } else {
-      fill_slab(from, std::min(tiling_.channel_block, channels - first), item.row, item.column,
-                scratch + tiling_.margin);
+      fill_slab(image + first * plane, std::min(tiling_.channel_block, channels - first), item.row,
+                item.column, scratch + tiling_.margin);
     }
     tile.starts = starts_.data() + (block * shape_.outputs + item.first_output) * tile.runs;
     tile.first = block == 0;
     tile.last = block == blocks() - 1;
-    kernels_.tile[vectors - 1](tile);
+    run(tile);
   }
 }
 

@@ -62,6 +62,8 @@ class SparseConvPlan final : public ConvPlan {
   std::size_t worker_bytes() const;
   void fill_slab(const float* image, std::int64_t channels, std::int64_t row, std::int64_t column,
                  float* slab) const;
+  SparseTile describe(const Item& item, const Epilogue& epilogue, float* y, float* scratch) const;
+
   void run_item(const Item& item, const float* x, float* y, const Epilogue& epilogue,
                 float* scratch) const;
 

@@ -17,18 +17,37 @@ std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b;
 
 std::int64_t round_up(std::int64_t a, std::int64_t to) { return divide_up(a, to) * to; }
 
-// Cycles, measured on a processor with two loads of a vector a cycle; see docs of the cost model in
-// kernels/best_conv.h.
-constexpr double LOAD_L1 = 0.62, LOAD_L2 = 1.25;  // a multiply-add with its load
-constexpr double OUTPUT_START = 12.0;             // an output of a tile, besides its terms
-constexpr double OUTPUT_STORE = 1.5;              // a vector of it
-constexpr double TILE_START = 150.0;              // a tile of a group
-constexpr double RUN_END = 10.0, RUN_VECTOR = 2.0;
-constexpr double FILL = 1.6;       // a vector of the slab
-constexpr double FILL_ROW = 8.0;   // a row of the slab, where rows are not copied in one piece
-constexpr double STORE_ROW = 8.0;  // a row of an output, where it is not stored in whole vectors
-constexpr double PARTIAL = 2.0;    // a vector of partial sums, stored and loaded
-constexpr double L1_BYTES = 40e3, L2_BYTES = 500e3;
+// Cycles, measured on a Zen 5 processor with its kernels alone in a loop.
+struct Speeds {
+  double term, vector;           // a non-zero; a vector of it, from the first-level cache
+  double second_level;           // more for a vector that comes from the second-level cache,
+  double third_level;            // and more again from the third
+  double apart;                  // more for a vector that crosses a line of the cache
+  double start, start_vector;    // an output of a block of channels, and a vector of it
+  double run;                    // a run but the first
+  double spilled;                // more for a non-zero of more than `roomy` vectors
+  int roomy;                     // up to so many vectors, two sets of sums fit in the registers;
+  double crowded, crowded_more;  // beyond, more for a run, and for each further vector
+};
+
+Speeds speeds(int lanes) {
+  switch (lanes) {
+    case 16:
+      return {0.9, 0.59, 1.0, 0.4, 0.7, 20, 1.6, 14, 0.7, 11, 5, 2};
+    case 8:
+      return {0.7, 0.52, 0.25, 0.2, 0.25, 20, 1.4, 14, 0.0, 7, 10, 4};
+    default:
+      return {2.0, 1.5, 0.2, 0.2, 0.2, 20, 3, 10, 0.0, 3, 10, 4};
+  }
+}
+
+constexpr double TILE_START = 150.0;  // a tile of a group
+constexpr double FILL = 1.2;          // a vector of the slab
+constexpr double FILL_PLANE = 5.0;    // a plane of a channel
+constexpr double FILL_ROW = 8.0;      // a row of it, where rows are not copied in one piece
+constexpr double STORE_ROW = 4.0;     // a row of an output that is not stored in whole vectors
+constexpr double FAR = 2.0;           // a vector of sums from beyond the second-level cache
+constexpr double L1_BYTES = 40e3, L2_BYTES = 500e3, PARTIAL_BYTES = 300e3;
 
 struct Problem {
   const ConvShape& shape;
@@ -40,11 +59,16 @@ struct Problem {
   std::int64_t group_channels() const { return shape.channels / shape.groups; }
 };
 
+// Floats by which the rows of tap `ky` are off from the beginning of a vector.
+std::int64_t row_skip(const Problem& problem, const SparseTiling& tiling, std::size_t ky) {
+  const std::int64_t row = problem.y.shift[ky] - problem.y.least;
+  return row * tiling.pitch % problem.machine.lanes;
+}
+
 std::int64_t count_planes(const Problem& problem, const SparseTiling& tiling) {
   std::set<std::array<std::int64_t, 4>> planes;
   for (std::size_t ky = 0; ky < problem.y.shift.size(); ++ky) {
-    const std::int64_t row = problem.y.shift[ky] - problem.y.least;
-    const std::int64_t skip = row * tiling.pitch % problem.machine.lanes;
+    const std::int64_t skip = tiling.aligned ? row_skip(problem, tiling, ky) : 0;
     for (std::size_t kx = 0; kx < problem.x.shift.size(); ++kx) {
       const std::int64_t moved = tiling.slid ? 0 : problem.x.shift[kx];
       planes.insert({problem.y.phase[ky], problem.x.phase[kx], moved, skip});
@@ -53,39 +77,74 @@ std::int64_t count_planes(const Problem& problem, const SparseTiling& tiling) {
   return static_cast<std::int64_t>(planes.size());
 }
 
+// The share of the taps whose rows do not begin with a vector.
+double share_skipped(const Problem& problem, const SparseTiling& tiling) {
+  double skipped = 0;
+  for (std::size_t ky = 0; ky < problem.y.shift.size(); ++ky) {
+    if (row_skip(problem, tiling, ky) != 0) skipped += 1;
+  }
+  return skipped / static_cast<double>(problem.y.shift.size());
+}
+
 // Floats of a channel that a tile reads.
 std::int64_t slab_channel(const SparseTiling& tiling) {
   return tiling.direct ? tiling.pitch : tiling.channel_floats;
 }
 
+// Filling the slab, for all groups.
+double fill_cycles(const Problem& problem, const SparseTiling& tiling) {
+  const ConvShape& shape = problem.shape;
+  if (tiling.direct) return 0;
+  const bool whole =
+      tiling.slid && tiling.pitch == shape.width && shape.stride_x == 1 && shape.stride_y == 1;
+  const auto vectors = static_cast<double>(tiling.plane_floats / problem.machine.lanes);
+  const double rows = whole ? 0.0 : static_cast<double>(tiling.slab_rows) * FILL_ROW;
+  return static_cast<double>(shape.channels * tiling.planes) * (FILL_PLANE + vectors * FILL + rows);
+}
+
+// A non-zero of a tile of `n` vectors, whose loads come from a slab of so many bytes.
+double term_cycles(const Problem& problem, const SparseTiling& tiling, double n, double bytes) {
+  const Speeds speed = speeds(problem.machine.lanes);
+  const double second = std::clamp((bytes - L1_BYTES) / L1_BYTES / 1.5, 0.0, 1.0);
+  const double third = std::clamp((bytes - L2_BYTES) / L2_BYTES, 0.0, 1.0);
+  const double apart = tiling.aligned ? 0 : share_skipped(problem, tiling) * speed.apart;
+  const double vector =
+      speed.vector + apart + second * speed.second_level + third * speed.third_level;
+  const double spilled = n > speed.roomy ? speed.spilled : 0;
+  return speed.term + spilled + n * vector;
+}
+
+// An output of a block of channels, besides its terms.
+double visit_cycles(const Problem& problem, const SparseTiling& tiling, double n) {
+  const Speeds speed = speeds(problem.machine.lanes);
+  const auto runs = static_cast<double>(tiling.slid ? problem.shifts - 1 : 0);
+  const double beyond = n - speed.roomy;
+  const double crowded = beyond > 0 ? speed.crowded + speed.crowded_more * beyond : 0;
+  const double blocks =
+      static_cast<double>(divide_up(problem.group_channels(), tiling.channel_block));
+  // Sums over the blocks that do not stay in the second-level cache.
+  const double partial = static_cast<double>(problem.shape.outputs / problem.shape.groups) * n *
+                         problem.machine.lanes * 4;
+  const double far =
+      blocks > 1 ? std::clamp((partial - PARTIAL_BYTES) / PARTIAL_BYTES, 0.0, 1.0) : 0;
+  return speed.start + (speed.start_vector + far * FAR) * n + runs * (speed.run + crowded);
+}
+
 double tile_cycles(const Problem& problem, const SparseTiling& tiling, std::int64_t vectors) {
   const ConvShape& shape = problem.shape;
   const auto n = static_cast<double>(vectors);
-  const auto channels = static_cast<double>(problem.group_channels());
   const auto outputs = static_cast<double>(shape.outputs);
   const double blocks =
       static_cast<double>(divide_up(problem.group_channels(), tiling.channel_block));
-  const double block_bytes =
-      static_cast<double>(tiling.channel_block * slab_channel(tiling)) * 4;
-  const double over = std::clamp((block_bytes - L1_BYTES) / L1_BYTES, 0.0, 1.0);
-  const double load = LOAD_L1 + over * (LOAD_L2 - LOAD_L1);
-  // A few vectors do not hide the latency of the multiply-adds.
-  const double term = std::max((n + 1) * load, 3.7);
-  const double terms = static_cast<double>(problem.nonzeros) * term;
-  const auto slides = static_cast<double>(tiling.slid ? problem.shifts - 1 : 0);
-  const double ends = slides * (RUN_END + RUN_VECTOR * n);
-  const double rest = outputs * blocks * (OUTPUT_START + ends) + outputs * n * OUTPUT_STORE +
-                      outputs * (blocks - 1) * n * PARTIAL;
-  if (tiling.direct) return terms + rest + TILE_START;
-  const bool whole = tiling.pitch == shape.out_width && tiling.pitch == shape.width &&
-                     shape.stride_x == 1 && shape.stride_y == 1 && tiling.slid;
-  const auto slab_rows = static_cast<double>(tiling.slab_rows);
-  const double slab = static_cast<double>(tiling.plane_floats / problem.machine.lanes) * FILL +
-                      (whole ? 0.0 : slab_rows * FILL_ROW);
-  const double fill = channels * static_cast<double>(shape.groups * tiling.planes) * slab;
-  const double rows =
-      whole || tiling.rows == 1 ? 0.0 : outputs * static_cast<double>(tiling.rows) * STORE_ROW;
-  return terms + rest + fill + rows + TILE_START * static_cast<double>(shape.groups);
+  const double slab_bytes = static_cast<double>(tiling.channel_block * slab_channel(tiling)) * 4;
+  const double terms =
+      static_cast<double>(problem.nonzeros) * term_cycles(problem, tiling, n, slab_bytes);
+  double starts = outputs * blocks * visit_cycles(problem, tiling, n);
+  if (tiling.pitch != shape.out_width) {
+    starts += outputs * static_cast<double>(tiling.rows) * STORE_ROW;
+  }
+  return terms + starts + fill_cycles(problem, tiling) +
+         TILE_START * static_cast<double>(shape.groups);
 }
 
 void consider(const Problem& problem, SparseTiling tiling, SparseTiling* best) {
@@ -95,7 +154,7 @@ void consider(const Problem& problem, SparseTiling tiling, SparseTiling* best) {
   if (full > problem.machine.vectors) return;
   tiling.slab_rows = tiling.rows + problem.y.most - problem.y.least;
   tiling.planes = count_planes(problem, tiling);
-  tiling.lead = tiling.pitch % lanes != 0 ? lanes : 0;
+  tiling.lead = tiling.aligned && share_skipped(problem, tiling) > 0 ? lanes : 0;
   if (!tiling.direct) {
     const std::int64_t halo = (tiling.slab_rows - tiling.rows) * tiling.pitch;
     tiling.plane_floats = tiling.lead + full * lanes + round_up(halo, lanes);
@@ -106,10 +165,10 @@ void consider(const Problem& problem, SparseTiling tiling, SparseTiling* best) {
   tiling.margin = tiling.slid ? reach / lanes * lanes : 0;
   const std::int64_t last_rows = shape.out_height - (tiling.row_tiles - 1) * tiling.rows;
   const std::int64_t channel_bytes = slab_channel(tiling) * 4;
-  for (const double budget : {L1_BYTES, L2_BYTES}) {
-    const auto fitting = static_cast<std::int64_t>(budget) / channel_bytes;
-    const std::int64_t channels = problem.group_channels();
-    const std::int64_t blocks = divide_up(channels, std::max<std::int64_t>(fitting, 1));
+  const std::int64_t channels = problem.group_channels();
+  const auto fitting = static_cast<std::int64_t>(L1_BYTES) / channel_bytes;
+  const std::int64_t most_blocks = divide_up(channels, std::max<std::int64_t>(fitting, 1));
+  for (const std::int64_t blocks : {std::int64_t{1}, most_blocks}) {
     tiling.channel_block = divide_up(channels, blocks);
     const double cycles =
         tile_cycles(problem, tiling, full) * static_cast<double>(tiling.row_tiles - 1) +
@@ -126,7 +185,11 @@ void consider_rows(const Problem& problem, SparseTiling tiling, SparseTiling* be
   for (std::int64_t rows = std::min(height, most); rows > 0; --rows) {
     tiling.row_tiles = divide_up(height, rows);
     tiling.rows = divide_up(height, tiling.row_tiles);
-    consider(problem, tiling, best);
+    for (const bool aligned : {true, false}) {
+      tiling.aligned = aligned;
+      consider(problem, tiling, best);
+      if (share_skipped(problem, tiling) == 0) break;
+    }
   }
 }
 

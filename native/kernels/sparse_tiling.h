@@ -27,18 +27,19 @@ struct SparseTiling {
   // Whether horizontal shifts are slid in registers; else each has its own copy in the slab.
   bool slid;
   bool direct;                // the input itself is the slab: nothing is copied
+  bool aligned;               // whether rows that do not begin with a vector have copies that do
   std::int64_t pitch;         // lanes from one row of a tile to the next
   std::int64_t left;          // lane of the first pixel of a row
   std::int64_t columns;       // columns of the slab that are filled, from `first_column` on
   std::int64_t first_column;  // relative to the piece's first pixel, in steps of the stride
   std::int64_t slab_rows;
-  std::int64_t planes;         // copies of each channel: phases of the strides, alignments of rows
-  std::int64_t plane_floats;   // in each
+  std::int64_t planes;          // copies of each channel: phases of the strides, alignments of rows
+  std::int64_t plane_floats;    // in each
   std::int64_t channel_floats;  // in all planes of a channel, and what the last spills over
-  std::int64_t lead;           // floats before each plane, where its first row may be moved to
-  std::int64_t margin;         // floats before and behind the slab that loads may reach
-  std::int64_t channel_block;  // input channels at once
-  double cycles;               // for one image, about
+  std::int64_t lead;            // floats before each plane, where its first row may be moved to
+  std::int64_t margin;          // floats before and behind the slab that loads may reach
+  std::int64_t channel_block;   // input channels at once, for the first-level cache
+  double cycles;                // for one image, about
 
   std::int64_t vectors(std::int64_t tile_rows, int lanes) const {
     return (tile_rows * pitch + lanes - 1) / lanes;
