@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstring>
 #include <stdexcept>
+#include <typeinfo>
 
 #include "engine/program.h"
 #include "kernels/instructions.h"
@@ -119,7 +120,13 @@ void add_node(GraphBuilder& builder, const std::string& operation, const std::ve
   node.inputs = inputs;
   node.outputs = outputs;
   for (const auto& [key, value] : attributes) {
-    node.attributes.emplace(nb::cast<std::string>(key), attribute(value));
+    const auto name = nb::cast<std::string>(key);
+    try {
+      node.attributes.emplace(name, attribute(value));
+    } catch (const std::bad_cast&) {
+      throw Mismatch("the attribute " + name + " of " + operation +
+                     " is no int64, float, text, list of these, array or program");
+    }
   }
   builder.graph->nodes.push_back(std::move(node));
 }

@@ -113,8 +113,8 @@ class NativeExecutor:
         if threads is not None and not 1 <= threads <= MOST_THREADS:
             raise UsageError(f"threads is {threads}; it may be 1 to {MOST_THREADS}")
         self.program = program
-        graph = _Builder(program, tensors).graph
         try:
+            graph = _Builder(program, tensors).graph
             self._network = _native.Network(graph, threads or processors(), int8)
         except _native.Mismatch as error:
             raise MismatchError(str(error)) from error
