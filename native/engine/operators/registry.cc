@@ -29,6 +29,7 @@ const std::unordered_map<std::string, Entry>& operators() {
              pooling_operators(),
              power_operators(),
              quantized_operators(),
+             recurrent_operators(),
              reduction_operators(),
              resize_operators(),
              scatter_operators(),
