@@ -19,23 +19,19 @@ class Cumulative final : public Operator {
 
   std::unique_ptr<Prepared> plan(Planning& planning) const override {
     const Tensor& x = planning.input(0);
-    const Tensor& axis = planning.input(1);
-    if (x.type == DType::boolean || axis.count() != 1 ||
-        (axis.type != DType::i32 && axis.type != DType::i64)) {
+    const std::vector<std::int64_t> axis = planning.integers(1);
+    if (x.type == DType::boolean || axis.size() != 1) {
       throw Mismatch(operation_ + " takes numbers and one axis, found " + x.text() + " and " +
-                     axis.text());
+                     planning.input(1).text());
     }
     planning.output(0, x.type, x.shape);
     planning.may_overwrite(0, 0);
-    return nullptr;
+    return std::make_unique<Line>(Slabs(x.shape, axis_of(axis[0], x.rank())));
   }
 
   void run(const Running& running) const override {
     const Tensor& x = running.input(0);
-    const Tensor& axis = running.input(1);
-    const std::int64_t along =
-        axis.type == DType::i32 ? std::int64_t{*axis.as<std::int32_t>()} : *axis.as<std::int64_t>();
-    const Slabs slabs(x.shape, axis_of(along, x.rank()));
+    const Slabs& slabs = running.prepared<Line>().slabs;
     with_type(x.type, [&](auto item) {
       using T = decltype(item);
       if constexpr (IS_NUMBER<T>) {
@@ -51,6 +47,11 @@ class Cumulative final : public Operator {
   }
 
  private:
+  struct Line : Prepared {
+    explicit Line(const Slabs& along) : slabs(along) {}
+    Slabs slabs;
+  };
+
   template <typename T>
   void line(const T* x, T* y, std::int64_t depth, std::int64_t stride) const {
     using W = std::conditional_t<IS_REAL<T>, T, std::uint64_t>;  // integers wrap around
