@@ -26,6 +26,21 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     assert (tmp_path / "net.lac").stat().st_size < 4 * 7410
 
 
+def test_the_python_of_the_page_on_running_runs(tmp_path, monkeypatch, capsys):
+    import torch
+
+    from laconic.pack import pack
+
+    monkeypatch.chdir(tmp_path)
+    pack(torch.nn.Linear(64, 10), "net.lac", example_input=torch.zeros(1, 64))
+    names = {}
+    exec(
+        compile("\n".join(blocks(ROOT / "docs/running.md", "python")), "running.md", "exec"), names
+    )
+    assert names["outputs"]["output"].shape == (5, 10)
+    assert "Value(name='input'" in capsys.readouterr().out
+
+
 def test_the_recipes_of_the_readme_are_valid():
     from laconic.recipe import parse
 
@@ -95,7 +110,9 @@ def test_the_figures_of_the_readme_are_the_kept_ones():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/status.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "CONTRIBUTING.md", "docs/status.md", "docs/running.md"]
+)
 def test_links_lead_somewhere(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):

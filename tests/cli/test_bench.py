@@ -45,8 +45,7 @@ def folder(monkeypatch, tmp_path):
 
 
 def test_the_short_form_compares_what_is_computed_and_keeps_nothing(laconic, folder, monkeypatch):
-    rivals = {"ONNX Runtime": "onnxruntime"}
-    monkeypatch.setattr(compare, "PACKAGES", rivals)
+    monkeypatch.setattr(compare, "FLOAT_RIVALS", ("ONNX Runtime",))
     ended = laconic("bench", "--short", "--json")
     assert ended.code == 0
     (limit,) = ended.json["limits"]

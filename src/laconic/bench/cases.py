@@ -123,13 +123,13 @@ SHORT_CASES = {
     case.name: case
     for case in (
         Case("resnet20", "ResNet-20 at 32×32", MODELS["resnet20"], images(32),
-             (Setting("90 % zeros", 0.9), Setting("dense", 0.0)), batches=(1, 2)),
+             (Setting("90 % zeros", 0.9), Setting("dense", 0.0)), batches=(2,)),
         Case("linear", "Linear 256×512", partial(nn.Linear, 512, 256), rows(512),
-             (Setting("91 % zeros, 5 bits", 0.91),), is_shared=True, batches=(1, 2)),
+             (Setting("91 % zeros, 5 bits", 0.91),), is_shared=True, batches=(2,)),
         Case("lstm", "LSTM 2×32, one step", partial(networks.LstmStep, 32), states(32),
-             (Setting("90 % zeros", 0.9),), has_dynamic_batch=False, batches=(1, 2)),
+             (Setting("90 % zeros", 0.9),), has_dynamic_batch=False, batches=(2,)),
         Case("binary", "Binary 3×3, 32→32, 7×7", partial(networks.BinaryConvolution, 32),
-             images(7, 32), (Setting("binary", 0.0),), batches=(1, 2)),
+             images(7, 32), (Setting("binary", 0.0),), batches=(2,)),
     )
 }  # fmt: skip
 """Small enough for seconds in all; without goals."""

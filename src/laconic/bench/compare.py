@@ -49,6 +49,7 @@ def compare(
     command: str,
     tell: Tell,
     threads: Sequence[int] = THREADS,
+    rivals: Sequence[str] = tuple(PACKAGES),
     seconds: float = 20,
     with_start: bool = True,
     with_work: bool = True,
@@ -61,6 +62,7 @@ def compare(
         command: for the record.
         tell: told of the progress.
         threads: for each of these numbers, all is timed.
+        rivals: names of other engines; those that are not installed are left out.
         seconds: for each network, batch and number of threads; more where calls are long.
         with_start: measure import and load as well.
         with_work: say where our time goes.
@@ -68,7 +70,7 @@ def compare(
     Raises:
         DataError: no rival is installed.
     """
-    installed = [name for name, package in PACKAGES.items() if find_spec(package)]
+    installed = [name for name in rivals if find_spec(PACKAGES[name])]
     if ONNXRUNTIME not in installed:
         raise DataError('the rivals are not installed: pip install "laconic[bench]"')
     began = time.perf_counter()

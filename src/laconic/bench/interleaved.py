@@ -13,7 +13,7 @@ import numpy as np
 
 from laconic.bench.engines import Array
 from laconic.bench.prepare import Side
-from laconic.bench.worker import Worker
+from laconic.bench.worker import LONG_SECONDS, Worker
 from laconic.errors import UnsupportedError
 
 BLOCK_SECONDS = 0.03
@@ -110,7 +110,9 @@ def run(sides: Sequence[Side], inputs: Sequence[Array], threads: int, seconds: f
 
 def _calls(worker: Worker) -> tuple[int, int]:
     """Calls that warm up and calls that are timed in a block."""
-    once = statistics.median(worker.seconds(1, 3 if worker.seconds(0, 1)[0] < 1 else 1))
+    (once,) = worker.seconds(0, 1)
+    if once < LONG_SECONDS:
+        once = statistics.median(worker.seconds(1, 3))
     calls = max(1, math.ceil(BLOCK_SECONDS / once))
     return math.ceil(calls / 3) if once < BLOCK_SECONDS else 0, calls
 

@@ -19,7 +19,8 @@ from laconic.bench.engines import ENGINES, Array, Call, Laconic
 from laconic.errors import UnsupportedError
 
 END_SECONDS = 10
-PART_RUNS = 5
+PART_RUNS = 7
+LONG_SECONDS = 0.5
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -94,7 +95,7 @@ def serve(
     keep_to(threads)
     try:
         call = ENGINES[engine](path, inputs, threads)
-        call()
+        outputs = call()
     except Exception as error:  # of other people's engines, whatever they raise
         lines = traceback.format_exception_only(error)
         connection.send((True, lines[-1].strip()))
@@ -108,10 +109,21 @@ def serve(
         if asked == "seconds":
             connection.send((False, timed(call, *numbers)))
         elif asked == "parts" and isinstance(call, Laconic):
-            runs = [call.parts() for _ in range(PART_RUNS)]
-            connection.send((False, min(runs, key=lambda run: sum(part[-1] for part in run))))
+            connection.send((False, fastest_parts(call)))
         else:
-            connection.send((False, call()))
+            connection.send((False, outputs))
+
+
+def fastest_parts(call: Laconic) -> list[tuple[str, str, float]]:
+    """The parts of the fastest of several runs; of one where it takes long."""
+
+    def total(run: list[tuple[str, str, float]]) -> float:
+        return sum(seconds for _, _, seconds in run)
+
+    runs = [call.parts()]
+    while len(runs) < PART_RUNS and total(runs[0]) < LONG_SECONDS:
+        runs.append(call.parts())
+    return min(runs, key=total)
 
 
 def keep_to(threads: int) -> None:

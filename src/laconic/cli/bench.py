@@ -77,7 +77,8 @@ def _measured(
     with show.working("loading torch"):
         from laconic.bench import chart, results
         from laconic.bench.cases import CASES, SHORT_CASES, THREADS
-        from laconic.bench.compare import compare
+        from laconic.bench.compare import FLOAT_RIVALS, compare
+        from laconic.bench.engines import PACKAGES
     from laconic.studies import results_folder
 
     known = SHORT_CASES if short else CASES
@@ -97,6 +98,7 @@ def _measured(
             command=" ".join(words),
             tell=watcher.on_input or (lambda *told: None),
             threads=threads or (THREADS[:1] if short else THREADS),
+            rivals=FLOAT_RIVALS if short else tuple(PACKAGES),
             seconds=0 if short else seconds,
             with_start=not short and not only,
             with_work=not short,
