@@ -5,6 +5,8 @@
 #include "kernels/binary_conv.h"
 #include "kernels/conv_dense.h"
 #include "kernels/conv_depthwise.h"
+#include "kernels/int8_conv.h"
+#include "kernels/int8_grid.h"
 #include "kernels/sign_inputs.h"
 #include "kernels/signs.h"
 #include "kernels/sparse_conv.h"
@@ -35,13 +37,24 @@ bool is_binary_faster(const ConvShape& shape) {
   return binary_conv_cost(shape) < dense_conv_cost(shape);
 }
 
+bool is_int8_faster(const ConvShape& shape, std::int64_t nonzeros) {
+  if (shape.height == 0) return !is_sparse_faster(shape, nonzeros, false);
+  return int8_conv_cost(shape) <
+         std::min(dense_conv_cost(shape), sparse_conv_cost(shape, nonzeros));
+}
+
 }  // namespace
 
-std::unique_ptr<ConvWeights> best_conv(const float* weights, const ConvShape& shape) {
+std::unique_ptr<ConvWeights> best_conv(const float* weights, const ConvShape& shape, bool int8) {
   const float* const end = weights + shape.outputs * shape.depth();
   const std::int64_t nonzeros =
       std::count_if(weights, end, [](float weight) { return weight != 0.0f; });
   const bool depthwise = shape.channels == shape.groups && shape.outputs % shape.channels == 0;
+  Int8Weights grid;
+  if (int8 && !depthwise && is_int8_faster(shape, nonzeros) &&
+      int8_grid(weights, shape.outputs, shape.depth(), grid)) {
+    return int8_conv(grid, shape);
+  }
   if (is_sparse_faster(shape, nonzeros, depthwise)) return sparse_conv(weights, shape);
   if (!depthwise && is_binary(weights, shape.outputs, shape.depth())) {
     return with_sign_inputs(

@@ -5,6 +5,8 @@
 #include "kernels/binary_linear.h"
 #include "kernels/codebook_linear.h"
 #include "kernels/dense_linear.h"
+#include "kernels/int8_grid.h"
+#include "kernels/int8_linear.h"
 #include "kernels/signs.h"
 #include "kernels/sparse_linear.h"
 
@@ -17,7 +19,7 @@ double price(double nanoseconds, double bytes) { return nanoseconds + 0.004 * by
 }  // namespace
 
 std::unique_ptr<LinearWeights> best_linear(const float* weights, std::int64_t outputs,
-                                           std::int64_t depth, std::int64_t rows) {
+                                           std::int64_t depth, std::int64_t rows, bool int8) {
   if (is_binary(weights, outputs, depth) &&
       binary_linear_cost(outputs, depth, rows) <= dense_linear_cost(outputs, depth, rows)) {
     return binary_linear(weights, outputs, depth);
@@ -32,6 +34,11 @@ std::unique_ptr<LinearWeights> best_linear(const float* weights, std::int64_t ou
       few ? price(codebook_linear_cost(survey, rows), codebook_bytes(survey)) : 2 * dense;
   const double half =
       survey.half || survey.bfloat16 ? price(half_linear_cost(survey, rows), 2 * size) : 2 * dense;
+  Int8Weights grid;
+  if (int8 && int8_linear_cost(outputs, depth, rows) < std::min({dense, sparse, codebook, half}) &&
+      int8_grid(weights, outputs, depth, grid)) {
+    return int8_linear(grid, outputs, depth);
+  }
   const double best = std::min({dense, sparse, codebook, half});
   if (best == sparse) return sparse_linear(weights, survey, rows);
   if (best == codebook) return codebook_linear(weights, survey);

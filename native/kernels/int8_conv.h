@@ -64,4 +64,7 @@ class Int8Conv {
 struct Int8Weights;
 std::unique_ptr<ConvWeights> int8_conv(const Int8Weights& weights, const ConvShape& shape);
 
+// An estimate of the nanoseconds that one image takes on one thread; see dense_conv_cost.
+double int8_conv_cost(const ConvShape& shape);
+
 }  // namespace laconic::kernels

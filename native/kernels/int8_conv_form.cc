@@ -133,4 +133,18 @@ std::unique_ptr<ConvWeights> int8_conv(const Int8Weights& weights, const ConvSha
   return std::make_unique<Weights>(weights, shape);
 }
 
+double int8_conv_cost(const ConvShape& shape) {
+  const Int8Dot& dot = int8_dot();
+  const std::int64_t pixels = shape.out_height * shape.out_width, lanes = dot.lanes;
+  const double vectors = static_cast<double>((pixels + lanes - 1) / lanes);
+  const std::int64_t words =
+      (shape.channels / shape.groups + 3) / 4 * shape.kernel_height * shape.kernel_width;
+  const double products = vectors * static_cast<double>(lanes * shape.outputs * words * 4);
+  const double unfolded = static_cast<double>(words * shape.groups * pixels);
+  const double in = static_cast<double>(shape.channels * shape.height * shape.width);
+  const double out = static_cast<double>(shape.outputs * pixels);
+  return 500 + products * dot.product_ns + unfolded * (shape.stride_x == 1 ? 0.1 : 0.4) +
+         in * 0.35 + out * 0.05;
+}
+
 }  // namespace laconic::kernels

@@ -183,4 +183,13 @@ std::unique_ptr<LinearWeights> int8_linear(const Int8Weights& weights, std::int6
   return std::make_unique<Weights>(weights, outputs, depth);
 }
 
+double int8_linear_cost(std::int64_t outputs, std::int64_t depth, std::int64_t rows) {
+  const Int8Dot& dot = int8_dot();
+  const std::int64_t width = static_cast<std::int64_t>(dot.lanes) * dot.vectors;
+  const double weights = static_cast<double>((outputs + width - 1) / width * width * depth);
+  const double count = static_cast<double>(rows);
+  return 200 + weights * std::max(0.012, count * dot.product_ns) +
+         count * static_cast<double>(depth) * 0.6;
+}
+
 }  // namespace laconic::kernels

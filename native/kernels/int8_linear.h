@@ -51,4 +51,7 @@ struct Int8Weights;
 std::unique_ptr<LinearWeights> int8_linear(const Int8Weights& weights, std::int64_t outputs,
                                            std::int64_t depth);
 
+// An estimate of nanoseconds; see dense_linear_cost.
+double int8_linear_cost(std::int64_t outputs, std::int64_t depth, std::int64_t rows);
+
 }  // namespace laconic::kernels

@@ -38,7 +38,7 @@ class Conv : public Operator {
         // The trial's sizes may not fit where the program leaves them open; those of a run will.
       }
     }
-    weights_ = kernels::best_conv(weight->as<float>(), shape);
+    weights_ = kernels::best_conv(weight->as<float>(), shape, making.int8());
     outputs_ = shape.outputs;
     making.consumed(node_.input(1));
   }

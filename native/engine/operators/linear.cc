@@ -51,10 +51,10 @@ class Linear : public Operator {
     outputs_ = weight.shape[by_rows ? 0 : 1];
     const std::int64_t rows = expected_rows(making.trial_input(0));
     if (by_rows) {
-      weights_ = kernels::best_linear(weight.as<float>(), outputs_, depth_, rows);
+      weights_ = kernels::best_linear(weight.as<float>(), outputs_, depth_, rows, making.int8());
     } else {
       const std::vector<float> rows_first = transposed(weight.as<float>(), depth_, outputs_);
-      weights_ = kernels::best_linear(rows_first.data(), outputs_, depth_, rows);
+      weights_ = kernels::best_linear(rows_first.data(), outputs_, depth_, rows, making.int8());
     }
     making.consumed(node_.input(1));
   }
