@@ -10,6 +10,9 @@ namespace {
 // A tile of 4-byte items is 16 cache lines on either side.
 constexpr std::int64_t TILE = 16;
 
+// From this length on, a run is copied as a whole.
+constexpr std::int64_t LONG_RUN = 8;
+
 template <typename T>
 void copy_strided(const T* source, std::int64_t source_stride, T* target,
                   std::int64_t target_stride, std::int64_t count) {
@@ -190,6 +193,48 @@ MappedCopy::MappedCopy(const Shape& source, std::vector<std::vector<std::int64_t
   }
   outer_ = std::move(places);
   for (const auto& axis : outer_) rows_ *= static_cast<std::int64_t>(axis.size());
+  find_pattern();
+}
+
+// Frames are long runs; an enlargement to the double repeats each item once.
+void MappedCopy::find_pattern() {
+  const auto size = static_cast<std::int64_t>(row_.size());
+  for (std::int64_t i = 0; i < size; ++i) {
+    const std::int64_t offset = row_[static_cast<std::size_t>(i)];
+    if (!runs_.empty() && offset == runs_.back().offset + runs_.back().count * piece_) {
+      ++runs_.back().count;
+    } else {
+      runs_.push_back({i, offset, 1});
+    }
+  }
+  if (static_cast<std::int64_t>(runs_.size()) * LONG_RUN > size) runs_.clear();
+  doubled_ = size % 2 == 0;
+  for (std::int64_t i = 0; i < size; ++i) {
+    doubled_ = doubled_ && row_[static_cast<std::size_t>(i)] == row_[0] + i / 2 * piece_;
+  }
+}
+
+template <typename T>
+void MappedCopy::copy_row(const T* line, T* to) const {
+  if (!runs_.empty()) {
+    for (const Run& run : runs_) {
+      std::memcpy(to + run.place * piece_, line + run.offset,
+                  static_cast<std::size_t>(run.count * piece_) * sizeof(T));
+    }
+    return;
+  }
+  const auto pieces = static_cast<std::int64_t>(row_.size());
+  if (piece_ > 1) {
+    for (std::int64_t i = 0; i < pieces; ++i) {
+      std::memcpy(to + i * piece_, line + row_[static_cast<std::size_t>(i)],
+                  static_cast<std::size_t>(piece_) * sizeof(T));
+    }
+  } else if (doubled_) {
+    const T* from = line + row_[0];
+    for (std::int64_t i = 0; i < pieces / 2; ++i) to[2 * i] = to[2 * i + 1] = from[i];
+  } else {
+    for (std::int64_t i = 0; i < pieces; ++i) to[i] = line[row_[static_cast<std::size_t>(i)]];
+  }
 }
 
 std::int64_t MappedCopy::row_start(std::int64_t row) const {
@@ -214,16 +259,10 @@ void MappedCopy::run(const void* source, void* target, std::size_t item, Pool& p
       std::int64_t before = -1;
       for (std::int64_t row = begin; row < end; ++row, to += width) {
         const std::int64_t start = row_start(row);
-        const T* line = from + start;
         if (start == before) {  // nearest neighbours repeat rows
           std::memcpy(to, to - width, static_cast<std::size_t>(width) * sizeof(T));
-        } else if (piece_ == 1) {
-          for (std::int64_t i = 0; i < pieces; ++i) to[i] = line[row_[static_cast<std::size_t>(i)]];
         } else {
-          for (std::int64_t i = 0; i < pieces; ++i) {
-            std::memcpy(to + i * piece_, line + row_[static_cast<std::size_t>(i)],
-                        static_cast<std::size_t>(piece_) * sizeof(T));
-          }
+          copy_row(from + start, to);
         }
         before = start;
       }

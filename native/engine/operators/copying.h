@@ -84,10 +84,20 @@ class MappedCopy {
   void run(const void* source, void* target, std::size_t item, Pool& pool) const;
 
  private:
+  // `count` pieces that follow each other in the source, from the piece `place` of a row on.
+  struct Run {
+    std::int64_t place, offset, count;
+  };
+
+  void find_pattern();
   std::int64_t row_start(std::int64_t row) const;
+  template <typename T>
+  void copy_row(const T* line, T* to) const;
 
   std::vector<std::vector<std::int64_t>> outer_;  // offsets in the source, for all but a row
   std::vector<std::int64_t> row_;                 // offsets of the pieces of a row
+  std::vector<Run> runs_;                         // the same, where there are few
+  bool doubled_ = false;                          // each piece of a row comes twice, in order
   std::int64_t piece_ = 1;                        // items that lie side by side in both
   std::int64_t rows_ = 1;
 };

@@ -39,11 +39,12 @@ std::vector<T> items(const Constant& from) {
   return std::vector<T>(data, data + from.tensor.count());
 }
 
-// The outputs of one node; an input without owner is absent, and so is its value.
+// The outputs of one node; an input without owner is absent. The first `fixed` inputs behind input
+// 0 are constants of the program, which the operator may make its own.
 inline std::vector<Constant> operate(const std::string& operation,
                                      const std::vector<Constant>& inputs,
                                      const Attributes& attributes = {}, int outputs = 1,
-                                     int threads = 1) {
+                                     int threads = 1, int fixed = 0) {
   Node node;
   node.operation = operation;
   node.attributes = attributes;
@@ -52,7 +53,11 @@ inline std::vector<Constant> operate(const std::string& operation,
   }
   for (int i = 0; i < outputs; ++i) node.outputs.push_back(100 + i);
   const auto nothing = [](Value) -> const Tensor* { return nullptr; };
-  Making making(node, 20, false, nothing, nothing);
+  const auto constant = [&](Value value) -> const Tensor* {
+    if (value < 1 || value > fixed) return nullptr;
+    return &inputs[static_cast<std::size_t>(value)].tensor;
+  };
+  Making making(node, 20, false, constant, nothing);
   const std::unique_ptr<Operator> made = operators().at(operation).make(making);
 
   std::vector<const Tensor*> given;
