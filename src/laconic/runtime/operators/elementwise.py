@@ -58,7 +58,7 @@ def divide(a: Array, b: Array, /) -> Array:
     if a.dtype.kind == "f":
         return np.asarray(np.divide(a, b))
     quotient = np.floor_divide(a, b)
-    inexact = (np.multiply(quotient, b) != a) & ((a < 0) != (b < 0))
+    inexact = (np.multiply(quotient, b) != a) & ((a < 0) != (b < 0)) & (b != 0)
     return np.asarray(quotient + inexact.astype(quotient.dtype))
 
 
