@@ -25,8 +25,8 @@ struct Rows {
                            float* y, std::int64_t count);
   Columns columns_sum, columns_sum_absolute, columns_sum_square, columns_largest, columns_smallest;
 
-  // y = e^x / sum(e^x), or its logarithm, over the count >= 1 items of a row; y may be x.
-  using Softmax = void (*)(const float* x, float* y, std::int64_t count);
+  // y = e^x / sum(e^x), or its logarithm, over each row of x [rows, count], count >= 1; y may be x.
+  using Softmax = void (*)(const float* x, float* y, std::int64_t rows, std::int64_t count);
   Softmax softmax, log_softmax;
   // The same over the depth >= 1 items x[i], x[i + stride], ..., for each i < count.
   using SoftmaxColumns = void (*)(const float* x, float* y, std::int64_t stride, std::int64_t depth,

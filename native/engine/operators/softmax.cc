@@ -70,9 +70,8 @@ class Softmax final : public Operator {
     const Rows& kernels = kernels::rows();
     const auto kernel = logarithmic ? kernels.log_softmax : kernels.softmax;
     split_items(pool, slabs.outer, COST * slabs.depth, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        kernel(x + i * slabs.depth, y + i * slabs.depth, slabs.depth);
-      }
+      const std::int64_t first = begin * slabs.depth;
+      kernel(x + first, y + first, end - begin, slabs.depth);
     });
   }
 
