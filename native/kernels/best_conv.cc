@@ -50,13 +50,14 @@ std::unique_ptr<ConvWeights> best_conv(const float* weights, const ConvShape& sh
   const std::int64_t nonzeros =
       std::count_if(weights, end, [](float weight) { return weight != 0.0f; });
   const bool depthwise = shape.channels == shape.groups && shape.outputs % shape.channels == 0;
+  const bool binary = !depthwise && is_binary(weights, shape.outputs, shape.depth());
   Int8Weights grid;
-  if (int8 && !depthwise && is_int8_faster(shape, nonzeros) &&
+  if (int8 && !depthwise && !binary && is_int8_faster(shape, nonzeros) &&
       int8_grid(weights, shape.outputs, shape.depth(), grid)) {
     return int8_conv(grid, shape);
   }
   if (is_sparse_faster(shape, nonzeros, depthwise)) return sparse_conv(weights, shape);
-  if (!depthwise && is_binary(weights, shape.outputs, shape.depth())) {
+  if (binary) {
     return with_sign_inputs(
         is_binary_faster(shape) ? binary_conv(weights, shape) : dense_conv(weights, shape), weights,
         shape);
