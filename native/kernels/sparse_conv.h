@@ -1,11 +1,12 @@
 // Convolution with stored non-zeros: work in proportion to the non-zeros, NCHW in and out.
 //
-// The output plane is cut into tiles of whole rows, a few vectors each. For a tile, the input rows
-// that it reads are copied into a slab in which stride, dilation and padding are gone: output pixel
-// q of the tile (row * pitch + column) reads slab[offset + q + shift] for a tap of the kernel.
-// Offsets are multiples of the vector's length. The shift (the horizontal part) is the same for all
-// taps of a run: the sums of a run are slid by `shift` lanes once, in registers, at its end, so
-// that every load of the inner loop is aligned and the input is there once, not once for each tap.
+// The output plane is cut into tiles of a few vectors: whole rows, or pieces of rows where they are
+// long. For a tile, the input rows that it reads are copied into a slab in which stride, dilation
+// and padding are gone: output pixel q of the tile (row * pitch + column) reads
+// slab[offset + q + shift] for a tap of the kernel. The offset is a multiple of the vector's length
+// where the pitch is one. The shift, the horizontal part, is the same for all taps of a run: the
+// sums of a run are slid by so many lanes once, in registers, at its end. So the loads of the inner
+// loop are aligned and the input lies in the slab once, not once for each tap.
 #pragma once
 
 #include <cstddef>
@@ -57,32 +58,20 @@ struct SparseTile {
   float low, high;
 };
 
-// to[row * pitch + column - skip] = from[first_y + row * step_y][first_x + column * step_x], 0
-// outside the image, for columns 0 to before `pitch`, and the same for each channel. From `skip`
-// floats before `to` to a vector beyond the last may be overwritten.
-struct SparsePlane {
-  const float* from;  // [height, width], dense; nothing outside is read
-  std::int64_t height, width;
-  std::int64_t first_y, step_y, first_x, step_x;
-  float* to;
-  std::int64_t rows, pitch, skip;
-  std::int64_t channels, from_channel, to_channel;  // how many, floats from one to the next
-};
-
 constexpr int SPARSE_VECTORS = 16;  // the most vectors in a tile, of any set of instructions
 
 struct SparseConvKernels {
   int lanes;
   int vectors;                                      // the most vectors in a tile
   void (*tile[SPARSE_VECTORS])(const SparseTile&);  // tile[n - 1] for n vectors
-  void (*fill)(const SparsePlane&);
 };
 LACONIC_KERNELS(SparseConvKernels, sparse_conv_kernels)
 
 // Stores the non-zeros of `weights` [outputs, channels / groups, kernel_height, kernel_width] as a
 // 16-bit position and a float each. A zero that is not stored is not multiplied: an infinity or a
 // NaN of the input reaches only the outputs whose weight for it is not zero, where the dense
-// product would be NaN. The order of each sum depends on the weights and the sizes alone.
+// product would be NaN. Weights are finite. The order of each sum depends on the weights, the sizes
+// and the set of instructions alone.
 std::unique_ptr<ConvWeights> sparse_conv(const float* weights, const ConvShape& shape);
 
 // Nanoseconds that one image takes on one thread, about, for the set of instructions in use.

@@ -12,6 +12,7 @@ std::int64_t round_up(std::int64_t a, std::int64_t to) { return (a + to - 1) / t
 
 SparseConvPlan::SparseConvPlan(const SparseFilters& filters, const ConvShape& shape)
     : kernels_(sparse_conv_kernels()),
+      fill_(sparse_fill_kernels().fill),
       shape_(flattened(shape)),
       tiling_(choose_tiling(shape_, static_cast<std::int64_t>(filters.values.size()),
                             {kernels_.lanes, kernels_.vectors})),
@@ -156,9 +157,9 @@ void SparseConvPlan::fill_slab(const float* image, std::int64_t channels, std::i
     const std::int64_t first_y = (row + y_.least) * shape_.stride_y + plane.phase_y;
     const std::int64_t first_x =
         (column + tiling_.first_column + plane.shift) * shape_.stride_x + plane.phase_x;
-    kernels_.fill({image, shape_.height, shape_.width, first_y, shape_.stride_y, first_x,
-                   shape_.stride_x, to, tiling_.slab_rows, tiling_.pitch, plane.skip, channels,
-                   shape_.height * shape_.width, tiling_.channel_floats});
+    fill_({image, shape_.height, shape_.width, first_y, shape_.stride_y, first_x, shape_.stride_x,
+           to, tiling_.slab_rows, tiling_.pitch, plane.skip, channels, shape_.height * shape_.width,
+           tiling_.channel_floats});
     to += tiling_.plane_floats;
   }
 }

@@ -8,6 +8,7 @@
 
 #include "kernels/layers.h"
 #include "kernels/sparse_conv.h"
+#include "kernels/sparse_fill.h"
 #include "kernels/sparse_tiling.h"
 
 namespace laconic::kernels {
@@ -68,6 +69,7 @@ class SparseConvPlan final : public ConvPlan {
                 float* scratch) const;
 
   const SparseConvKernels& kernels_;
+  void (*const fill_)(const SparsePlane&);
   ConvShape shape_;
   SparseTiling tiling_;
   SparseAxis y_, x_;
