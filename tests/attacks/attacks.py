@@ -22,7 +22,9 @@ names a place inside the file and says this. `attacks_on_*.py` hold the files, m
 can lie (`liar.py`); `attacks.py` prints this page, `test_attacks.py` holds both against each other.
 `test_damage.py` cuts a good file at every byte and flips every bit, with its checksums and with
 checksums made right again; `test_memory.py` measures what reading takes, from outside the process;
-`fuzz_files.py` mutates (`scripts/fuzz`).
+`fuzz_files.py` mutates (`scripts/fuzz`). Programs that abuse the native engine stand in
+`test_programs.py`; `fuzz_programs.py` mutates the ONNX project's node cases and compares both
+engines.
 """
 
 

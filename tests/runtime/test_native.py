@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -138,6 +141,25 @@ def test_eight_threads_of_one_session_get_their_own_answers():
     for worker in workers:
         worker.join()
     assert wrong == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_process_runs_and_forgets_a_session_that_was_made_before():
+    program, tensors, size = network("lenet5", "dense")
+    executor = NativeExecutor(program, tensors, threads=2)
+    inputs = {program.inputs[0].name: normal(2, *size)}
+    (expected,) = executor.run(inputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of threads in a process that forks: the point here
+        child = os.fork()
+    if child == 0:
+        signal.alarm(30)  # rather than wait for ever
+        (found,) = executor.run(inputs)
+        same = np.array_equal(found, expected)
+        del executor
+        os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    np.testing.assert_array_equal(executor.run(inputs)[0], expected)
 
 
 @pytest.mark.slow
