@@ -193,9 +193,8 @@ static inline Slide slide_by(int lanes) { return lanes; }
 static inline Floats slide(Floats a, Floats other, Slide by) {
   return each([&](int i) {
     const int place = i + by;
-    return place < 0        ? other.lane[place + LANES]
-           : place < LANES ? a.lane[place]
-                           : other.lane[place - LANES];
+    const bool inside = place >= 0 && place < LANES;
+    return (inside ? a : other).lane[place & (LANES - 1)];
   });
 }
 static inline Floats slide_some(Floats a, Floats other, Slide by, const std::uint16_t* lanes) {
