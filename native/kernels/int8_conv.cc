@@ -111,12 +111,14 @@ void Int8Conv::multiply(const Work& work, std::int64_t image, std::int64_t group
     for (std::int64_t i = 0; i < tile.count; ++i) {
       const std::size_t at = static_cast<std::size_t>(output + i);
       std::int32_t* sums = room.sums + i * width;
-      std::int32_t offset = -zero * sums_[at];
+      std::uint32_t offset =
+          0u - static_cast<std::uint32_t>(zero) * static_cast<std::uint32_t>(sums_[at]);
       if (!zero_points_.empty()) {
-        for (std::int64_t p = 0; p < width; ++p) sums[p] -= zero_points_[at] * room.column_sums[p];
-        offset += zero_points_[at] * zero * static_cast<std::int32_t>(depth_);
+        subtract_products(sums, width, zero_points_[at], room.column_sums);
+        offset += static_cast<std::uint32_t>(zero_points_[at]) * static_cast<std::uint32_t>(zero) *
+                  static_cast<std::uint32_t>(depth_);
       }
-      work.y.take(sums, end - begin, offset, image, output + i,
+      work.y.take(sums, end - begin, static_cast<std::int32_t>(offset), image, output + i,
                   (image * shape.outputs + output + i) * size + begin);
     }
   }

@@ -24,6 +24,16 @@ struct Int8Dot {
   double product_ns;                             // measured for one product on a Zen 5 processor
 };
 
+// sums[i] -= factor * items[i], modulo 2^32.
+inline void subtract_products(std::int32_t* sums, std::int64_t count, std::int32_t factor,
+                              const std::int32_t* items) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    sums[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(sums[i]) -
+                                        static_cast<std::uint32_t>(factor) *
+                                            static_cast<std::uint32_t>(items[i]));
+  }
+}
+
 // The fastest that this processor has and that is allowed.
 const Int8Dot& int8_dot();
 

@@ -52,15 +52,11 @@ std::size_t Int8Linear::scratch_bytes(int threads) const {
 
 void Int8Linear::correct(std::int32_t* sums, std::int64_t output, std::int64_t count,
                          const std::uint8_t* x, std::int32_t zero) const {
-  if (zero != 0) {
-    const std::int32_t* weight_sums = sums_.data() + output;
-    for (std::int64_t i = 0; i < count; ++i) sums[i] -= zero * weight_sums[i];
-  }
+  if (zero != 0) subtract_products(sums, count, zero, sums_.data() + output);
   if (zero_points_.empty()) return;
-  std::int32_t items = -zero * static_cast<std::int32_t>(depth_);
+  std::uint32_t items = 0u - static_cast<std::uint32_t>(zero) * static_cast<std::uint32_t>(depth_);
   for (std::int64_t k = 0; k < depth_; ++k) items += x[k];
-  const std::int32_t* zero_points = zero_points_.data() + output;
-  for (std::int64_t i = 0; i < count; ++i) sums[i] -= zero_points[i] * items;
+  subtract_products(sums, count, static_cast<std::int32_t>(items), zero_points_.data() + output);
 }
 
 void Int8Linear::run(const std::uint8_t* x, const std::int32_t* x_zero_points, std::int64_t rows,
