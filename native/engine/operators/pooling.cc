@@ -9,6 +9,9 @@ namespace laconic::engine {
 
 namespace {
 
+// Of all windows along one axis: each is looked at while planning.
+constexpr std::int64_t MOST_CELLS = std::int64_t{1} << 28;
+
 class WindowPool : public Operator {
  public:
   explicit WindowPool(Making& making)
@@ -21,6 +24,12 @@ class WindowPool : public Operator {
     if (x.rank() < 3) throw Mismatch("a pool needs [images, channels, sizes], found " + x.text());
     const std::vector<std::int64_t> sizes(x.shape.begin() + 2, x.shape.end());
     const auto axes = windows_of(node_, sizes, by_axis(node_, "kernel_shape", sizes.size(), 1, 1));
+    for (const WindowAxis& axis : axes) {
+      if (axis.count > MOST_CELLS / axis.kernel) {
+        throw Unsupported(std::to_string(axis.count) + " windows of " +
+                          std::to_string(axis.kernel) + " along an axis");
+      }
+    }
     auto out = std::make_unique<PoolPlan>(axes, x.shape.count(0, 2), count_pads_);
     Shape shape{x.shape[0], x.shape[1]};
     for (const WindowAxis& axis : axes) shape.push(axis.count);

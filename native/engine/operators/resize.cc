@@ -11,6 +11,9 @@ namespace laconic::engine {
 
 namespace {
 
+// Items along an axis, for each of which tables are kept.
+constexpr std::int64_t MOST_SIZE = std::int64_t{1} << 26;
+
 // An axis that changes, in the order of the array.
 struct Pass {
   int axis = 0;
@@ -59,6 +62,9 @@ class Resize final : public Operator {
       return out;
     }
     planning.output(0, x.type, out->to);
+    for (const std::int64_t size : out->to) {
+      if (size > MOST_SIZE) throw Unsupported("Resize to " + std::to_string(size) + " items");
+    }
     out->moves = true;
     if (x.count() == 0 && out->to.count() > 0) throw Mismatch(x.text() + " has nothing to repeat");
     if (out->to.count() == 0) return out;
