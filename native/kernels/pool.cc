@@ -41,16 +41,28 @@ void breathe() {
 
 }  // namespace
 
+// Ranges a thread may take of one piece of work: more of them balance better, fewer cost less.
+constexpr std::int64_t RANGES_A_THREAD = 4;
+
+// The round, the number of its ranges and the next range, in one word: who raises the word takes
+// that range, and cannot take one of a round that is over.
+struct Ticket {
+  std::uint64_t word;
+  std::uint32_t round() const { return static_cast<std::uint32_t>(word >> 32); }
+  std::uint32_t ranges() const { return static_cast<std::uint32_t>(word >> 16) & 0xffff; }
+  std::uint32_t next() const { return static_cast<std::uint32_t>(word) & 0xffff; }
+};
+
 struct Pool::Shared {
   std::mutex owner;  // held by the caller whose work the pool does
 
-  // One piece of work. Written by the owner before `round` goes up, read by the workers after.
+  // One piece of work: written by the owner before the ticket, read by those who hold a range.
   Call call = nullptr;
   const void* body = nullptr;
-  std::int64_t count = 0;
+  std::int64_t count = 0, ranges = 0;
 
-  alignas(64) std::atomic<std::uint32_t> round{0};
-  alignas(64) std::atomic<int> unfinished{0};
+  alignas(64) std::atomic<std::uint64_t> ticket{0};
+  alignas(64) std::atomic<std::int64_t> finished{0};
   alignas(64) std::atomic<bool> stop{false};
 
   std::mutex mutex;
@@ -58,44 +70,52 @@ struct Pool::Shared {
   std::atomic<int> sleepers{0};
   std::vector<std::thread> workers;
 
+  std::uint32_t round() const { return Ticket{ticket.load(std::memory_order_acquire)}.round(); }
+
   // Wait until the round is another one than `seen`.
   std::uint32_t next_round(std::uint32_t seen) {
     for (int look = 0; look < LOOKS; ++look) {
-      const std::uint32_t now = round.load(std::memory_order_acquire);
+      const std::uint32_t now = round();
       if (now != seen) return now;
       breathe();
     }
     std::unique_lock<std::mutex> lock(mutex);
     sleepers.fetch_add(1);
-    news.wait(lock, [&] { return round.load() != seen; });
+    news.wait(lock, [&] { return Ticket{ticket.load()}.round() != seen; });
     sleepers.fetch_sub(1);
-    return round.load();
+    return round();
   }
 
   void begin_round() {
-    round.fetch_add(1);
+    const std::uint64_t next = Ticket{ticket.load()}.round() + 1u;
+    ticket.store(next << 32 | static_cast<std::uint64_t>(ranges) << 16);
     if (sleepers.load() > 0) {
       const std::lock_guard<std::mutex> lock(mutex);
       news.notify_all();
     }
   }
 
-  void share(int worker, int threads) const {
-    const std::int64_t begin = count * worker / threads;
-    const std::int64_t end = count * (worker + 1) / threads;
-    if (begin >= end) return;
-    inside = true;
-    call(body, begin, end, worker);
-    inside = false;
+  // Computes ranges of this round until none is left.
+  void take_ranges(std::uint32_t this_round, int worker) {
+    Ticket seen{ticket.load(std::memory_order_acquire)};
+    while (seen.round() == this_round && seen.next() < seen.ranges()) {
+      if (!ticket.compare_exchange_weak(seen.word, seen.word + 1, std::memory_order_acq_rel))
+        continue;
+      const std::int64_t range = seen.next();
+      inside = true;
+      call(body, count * range / ranges, count * (range + 1) / ranges, worker);
+      inside = false;
+      finished.fetch_add(1, std::memory_order_release);
+      seen.word = ticket.load(std::memory_order_acquire);
+    }
   }
 
-  void work(int worker, int threads) {
+  void work(int worker) {
     std::uint32_t seen = 0;
     for (;;) {
       seen = next_round(seen);
       if (stop.load()) return;
-      share(worker, threads);
-      unfinished.fetch_sub(1, std::memory_order_release);
+      take_ranges(seen, worker);
     }
   }
 };
@@ -103,7 +123,7 @@ struct Pool::Shared {
 Pool::Pool(int threads)
     : threads_(threads < 1 ? 1 : threads), forks_(forks().load()), shared_(new Shared) {
   for (int worker = 1; worker < threads_; ++worker) {
-    shared_->workers.emplace_back([this, worker] { shared_->work(worker, threads_); });
+    shared_->workers.emplace_back([this, worker] { shared_->work(worker); });
   }
 }
 
@@ -115,6 +135,7 @@ Pool::~Pool() {
     return;
   }
   shared_->stop.store(true);
+  shared_->ranges = 0;
   shared_->begin_round();
   for (std::thread& worker : shared_->workers) worker.join();
 }
@@ -129,10 +150,11 @@ void Pool::run(std::int64_t count, Call call, const void* body) {
   shared_->call = call;
   shared_->body = body;
   shared_->count = count;
-  shared_->unfinished.store(threads_ - 1);
+  shared_->ranges = count < RANGES_A_THREAD * threads_ ? count : RANGES_A_THREAD * threads_;
+  shared_->finished.store(0);
   shared_->begin_round();
-  shared_->share(0, threads_);
-  for (int look = 0; shared_->unfinished.load(std::memory_order_acquire) > 0; ++look) {
+  shared_->take_ranges(shared_->round(), 0);
+  for (int look = 0; shared_->finished.load(std::memory_order_acquire) < shared_->ranges; ++look) {
     if (look < LOOKS) {
       breathe();
     } else {

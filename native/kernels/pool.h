@@ -17,11 +17,12 @@ class Pool {
 
   int threads() const { return threads_; }
 
-  // Calls body(begin, end, worker) so that the ranges cover 0 to before `count` once: worker is
-  // below threads(), each worker's range is one run of indices. Returns when all are done. When the
-  // pool is busy with another caller's work, or the caller is a worker itself, the caller does
-  // everything alone as worker 0. What a body computes for an index must not depend on the range
-  // that it came in. A body throws nothing.
+  // Calls body(begin, end, worker) so that the ranges cover 0 to before `count` once. Whoever is
+  // free takes the next range, so that a thread that sleeps holds nobody up: a worker (below
+  // threads()) may get several ranges, one after the other, or none. Returns when all are done.
+  // When the pool is busy with another caller's work, or the caller is a worker itself, the caller
+  // does everything alone as worker 0. What a body computes for an index must not depend on the
+  // range that it came in, nor on what the worker did before. A body throws nothing.
   template <typename Body>
   void split(std::int64_t count, const Body& body) {
     run(
