@@ -32,6 +32,18 @@ TEST("Resize to the nearest item repeats or skips, for every type") {
         (std::vector<double>{0, 2, 4}));
 }
 
+TEST("Resize rounds to the nearest item as it is told") {
+  const auto rounded = [](const std::string& how) {
+    Attributes attributes = mode("nearest", "asymmetric");
+    attributes["nearest_mode"] = how;
+    return items<float>(resized(counted<float>({3}), {2}, attributes));
+  };
+  CHECK(rounded("floor") == (Floats{0, 0, 1, 1, 2, 2}));
+  CHECK(rounded("round_prefer_floor") == (Floats{0, 0, 1, 1, 2, 2}));
+  CHECK(rounded("round_prefer_ceil") == (Floats{0, 1, 1, 2, 2, 2}));
+  CHECK(rounded("ceil") == (Floats{0, 1, 1, 2, 2, 2}));
+}
+
 TEST("Resize by lines goes through the items") {
   const Constant x = array<float>({3}, {0, 2, 6});
   CHECK(items<float>(resized(x, {2}, mode("linear"))) == (Floats{0, 0.5f, 1.5f, 3, 5, 6}));
