@@ -177,8 +177,8 @@ def as_markdown(result: Result) -> str:
         "## Where our time goes",
         "",
         "Operations with weights that are not zero, and the weights' bytes in memory read once a "
-        "call, against what NumPy's matrix product and reading memory in order reach on as many "
-        "threads.",
+        "call, against what ONNX Runtime's matrix product and reading memory in order reach on as "
+        "many threads.",
         "",
         *_table(
             ["network", "side", "batch", "threads", "ms", "10⁹ operations/s", "10⁹ bytes/s", "of"],
