@@ -86,14 +86,30 @@ class Survey:
     """Cases with types that no engine computes in, by operator."""
 
 
-def node_cases() -> list[Any]:
-    """The cases of single operators (not of the functions that they expand to)."""
+def all_cases() -> list[Any]:
+    """What the package `onnx` ships."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the generators overflow on purpose
         from onnx.backend.test.case.node import collect_testcases
 
-        found = collect_testcases(None)
-    return [case for case in found if "_expanded" not in case.name]
+        return list(collect_testcases(None))
+
+
+def node_cases() -> list[Any]:
+    """The cases of single operators."""
+    return [case for case in all_cases() if "_expanded" not in case.name]
+
+
+def function_cases() -> list[Any]:
+    """The cases of functions, written out in operators that the native engine has."""
+    known = set(_native.operator_names())
+    return [
+        case
+        for case in all_cases()
+        if "_expanded" in case.name
+        and set(operators_of(case.model.graph)) <= known
+        and has_common_types(case.model.graph)
+    ]
 
 
 def survey() -> Survey:
