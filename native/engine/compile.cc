@@ -154,6 +154,14 @@ bool fold(const Graph& graph, int index, const Options& options, Constants& cons
   return true;
 }
 
+// How many inputs have sizes that the program leaves open.
+std::ptrdiff_t open_inputs(const Graph& graph) {
+  return std::count_if(graph.inputs.begin(), graph.inputs.end(), [](const Input& input) {
+    return std::any_of(input.sizes.begin(), input.sizes.end(),
+                       [](std::int64_t size) { return size < 0; });
+  });
+}
+
 }  // namespace
 
 void Program::require_operators() const {
@@ -216,8 +224,10 @@ void Program::compile(const Options& options) {
     }
     trial.input(input.value, tensor);
   }
+  // Sizes of two inputs that are equal in the trial may differ, and broadcast, in a run.
+  const bool comparable = open_inputs(graph_) <= 1;
   const Surroundings around{[&](Value value) { return constants.get(value); },
-                            [&](Value value) { return trial.known(value); }};
+                            [&](Value value) { return comparable ? trial.known(value) : nullptr; }};
   for (int i = 0; i < count; ++i) {
     Node& node = graph_.nodes[static_cast<std::size_t>(i)];
     if (node.operation == NOTHING) {

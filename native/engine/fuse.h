@@ -10,7 +10,8 @@ namespace laconic::engine {
 // What fusing needs to know of the graph around a node.
 struct Surroundings {
   std::function<const Tensor*(Value)> constant;  // a constant with its data, or null
-  std::function<const Tensor*(Value)> shape;     // type and shape of what comes before, or null
+  // Type and shape of what comes before, or null where it is not sure to have them.
+  std::function<const Tensor*(Value)> shape;
 };
 
 // Node `index` has `outputs` channels or features, its first output the shape `made`, and its own
