@@ -196,6 +196,26 @@ TEST("a convolution of signs with signs is exact in every set of instructions") 
   }
 }
 
+TEST("signs that differ everywhere are all counted") {
+  const Widest restored;
+  ConvShape shape;
+  shape.channels = 512;
+  shape.outputs = 5;
+  shape.height = shape.out_height = 3;
+  shape.width = shape.out_width = 40;
+  const std::vector<float> x(512 * 120, 1.0f), weights(5 * 512, -1.0f);
+  for (Instructions set : SETS) {
+    use_at_most(set);
+    const XnorConv conv(weights.data(), shape);
+    const auto plan = conv.plan(shape);
+    Pool pool(1);
+    Scratch scratch(plan->scratch_bytes(1, 1));
+    std::vector<float> y(5 * 120);
+    CHECK(plan->run(x.data(), y.data(), 1, Epilogue{}, scratch.begin(), pool));
+    CHECK(y == std::vector<float>(5 * 120, -512.0f));
+  }
+}
+
 TEST("inputs that are not of one magnitude are refused, wherever they stand") {
   const Widest restored;
   check::Random random(3);
