@@ -117,6 +117,9 @@ RecurrenceShape Recurrence::shape_of(const Tensor& x, const Tensor& w, const Ten
     throw Mismatch("X, W and R have three dimensions, found " + x.text() + ", " + w.text() +
                    " and " + r.text());
   }
+  if (w.count() == 0 || r.count() == 0) {
+    throw Mismatch("weights without items, " + w.text() + " and " + r.text());
+  }
   RecurrenceShape shape;
   shape.batch_first = batch_first_;
   shape.length = x.shape[batch_first_ ? 1 : 0];
@@ -156,10 +159,11 @@ void Recurrence::prepare(Making& making) {
   const Tensor *w = making.constant_input(1), *r = making.constant_input(2);
   if (w == nullptr || r == nullptr || w->type != DType::f32 || r->type != DType::f32) return;
   RecurrenceShape shape;
-  const Tensor* x = making.trial_input(0);
-  Tensor stand_in;
-  stand_in.shape = {1, 1, w->rank() == 3 ? w->shape[2] : 0};
-  shape = shape_of(x != nullptr && x->rank() == 3 ? *x : stand_in, *w, *r);
+  const Tensor* trial = making.trial_input(0);
+  Tensor x{DType::f32, {1, 1, 0}, nullptr};
+  if (trial != nullptr && trial->rank() == 3) x = *trial;
+  if (w->rank() == 3) x.shape[2] = w->shape[2];  // the program may leave it open
+  shape = shape_of(x, *w, *r);
   // A batch that is left open is taken as one sequence.
   const bool open = making.trial_input(0) == nullptr ||
                     (batch_first_ ? shape.batch == TRIAL_BATCH : shape.batch > CHUNK_ROWS / 2);
@@ -247,7 +251,7 @@ std::unique_ptr<Prepared> Recurrence::plan(Planning& planning) const {
                     batch_first_ ? Shape{B, shape.length, D, H} : Shape{shape.length, D, B, H});
   }
   if (planning.wants(1)) planning.output(1, DType::f32, state);
-  if (planning.wants(2)) planning.output(2, DType::f32, state);
+  if (planning.wants(2) && has_cell_state()) planning.output(2, DType::f32, state);
   std::size_t linear = 0;
   for (const DirectionWeights& one : weights_) {
     linear = std::max(linear, linear_scratch(one, shape, planning.threads()));
