@@ -45,17 +45,10 @@ MOST_DEVIATION = 1e-4
 INTEGERS = [-(2**63), -(2**31), -9, -3, -2, -1, 0, 1, 2, 3, 5, 9, 2**16, 2**31, 2**62, 2**63 - 1]
 FLOATS = [0.0, -0.0, 1.0, -1.5, 1e-30, 1e30, float("inf"), float("-inf"), float("nan")]
 DTYPES = "f4 f4 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 ?".split()
-UNDEFINED = {"Cast", "CastLike", "Clip", "Pow", "ReduceL2", "ReduceLogSum", "ReduceMean", "Resize"}
-UNDEFINED |= {
-    "Conv",
-    "ConvTranspose",
-    "Gemm",
-    "MatMul",
-    "ThresholdedRelu",
-    "ReduceLogSumExp",
-    "QuantizeLinear",
-    "BitShift",
-}
+UNDEFINED = set(
+    "BitShift Cast CastLike Clip Conv ConvTranspose Gemm MatMul Pow QuantizeLinear ReduceL2 "
+    "ReduceLogSum ReduceLogSumExp ReduceMean Resize ThresholdedRelu".split()
+)
 """What these make of NaN, infinity, or integers that do not fit is not said by ONNX."""
 FOLLOWERS = "Relu Identity Neg Add Mul Sub Clip Flatten Shape Transpose Softmax MatMul".split()
 

@@ -184,7 +184,30 @@ ATTACKS = {
         "zero points of uint8[0]",
     ),
     "45 an attribute of another kind": (node("Softmax", floats(3), axis="last"), "of another kind"),
-    "46 nine dimensions": (node("Relu", floats(*[1] * 9)), "more than 8 dimensions"),
+    "46 a size that takes minutes": (
+        node("Resize", floats(2), "", "", whole(2**31)),
+        "Resize to 2147483648 items",
+    ),
+    "47 windows that take minutes": (
+        node("MaxPool", floats(1, 1, 4), kernel_shape=(2**30,), pads=(2**30, 2**30)),
+        "windows of 1073741824 along an axis",
+    ),
+    "48 a recurrence without items": (
+        node("GRU", floats(2, 1, 3), floats(1, 0, 3), floats(1, 0, 0), hidden_size=0),
+        "weights without items",
+    ),
+    "49 a cell state of what has none": (
+        node(
+            "GRU",
+            floats(2, 1, 3),
+            floats(1, 3, 3),
+            floats(1, 3, 1),
+            outputs=("y", "h", "c"),
+            hidden_size=1,
+        ),
+        "fewer than the 3 outputs",
+    ),
+    "50 nine dimensions": (node("Relu", floats(*[1] * 9)), "more than 8 dimensions"),
 }
 
 
@@ -270,6 +293,31 @@ def test_a_folded_weight_that_is_also_an_output_stays():
         product, turned = executor.run({"x": floats(2, 3)})
         np.testing.assert_array_equal(product, [[6], [6]])
         np.testing.assert_array_equal(turned, [[1], [2], [3]])
+
+
+def test_features_that_the_program_leaves_open_are_those_of_the_weights():
+    program = Program(
+        opset=20,
+        inputs=(Value("x", "F32", ("t", "n", "f")),),
+        outputs=(Value("y", "F32", ("t", 1, "n", 1)),),
+        nodes=(Node("RNN", ("x", "w", "r"), ("y",), {"hidden_size": 1}),),
+        constants={"w": floats(1, 1, 3), "r": np.zeros((1, 1, 1), np.float32)},
+    )
+    (found,) = NativeExecutor(program, {}).run({"x": floats(2, 1, 3)})
+    np.testing.assert_allclose(found, np.full((2, 1, 1, 1), np.tanh(3)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [(2, 4, 5, 5), (1, 4, 1, 1)])
+def test_what_is_added_to_a_convolution_may_have_sizes_of_its_own(sizes):
+    program = Program(
+        opset=20,
+        inputs=(Value("x", "F32", ("n", 3, "h", "w")), Value("a", "F32", ("m", 4, "p", "q"))),
+        outputs=(Value("y", "F32", ("n", 4, "h", "w")),),
+        nodes=(Node("Conv", ("x", "k"), ("c",)), Node("Add", ("c", "a"), ("y",))),
+    )
+    executor = NativeExecutor(program, {"k": floats(4, 3, 1, 1)})
+    (found,) = executor.run({"x": floats(2, 3, 5, 5), "a": floats(*sizes)})
+    np.testing.assert_array_equal(found, np.full((2, 4, 5, 5), 4))
 
 
 @pytest.mark.parametrize(
