@@ -4,12 +4,12 @@
 
 #include "kernels/distinct.h"
 #include "kernels/linear_rows.h"
-#include "kernels/sparse_rows.h"
 #include "kernels/tile_plan.h"
 
 namespace laconic::kernels {
 namespace {
 
+constexpr std::int64_t GROUP = 16;     // outputs: the lanes of a set that has tiles
 constexpr std::int64_t MOST_ROWS = 4;  // at once
 // Groups whose tiles stay in a cache while the rows pass.
 constexpr std::int64_t BUNDLE = 4;
@@ -21,11 +21,11 @@ class TiledLinear final : public LinearWeights {
       : outputs_(survey.outputs),
         depth_(survey.depth),
         kernels_(tiled_linear_kernels()),
-        singles_kernels_(sparse_linear_kernels()),
         rows_(linear_rows()),
         form_(plan.form),
         blocks_((depth_ + form_.width - 1) / form_.width),
-        singles_(outputs_, depth_, 65520) {
+        parts_((depth_ + TILE_PART - 1) / TILE_PART),
+        groups_((outputs_ + GROUP - 1) / GROUP) {
     if (form_.table) {
       table_.push_back(0.0f);
       table_.insert(table_.end(), survey.table.begin(), survey.table.end());
@@ -36,15 +36,16 @@ class TiledLinear final : public LinearWeights {
 
   const char* form() const override { return "sparse"; }
   std::size_t bytes() const override {
-    return slots_.size() * sizeof(std::uint16_t) + columns_.size() +
-           values_.size() * sizeof(float) + steps_.size() + starts_.size() * sizeof(std::int64_t) +
-           table_.size() * sizeof(float) + singles_.bytes();
+    return (slots_.size() + loose_places_.size() + loose_turns_.size()) * sizeof(std::uint16_t) +
+           columns_.size() + loose_codes_.size() + steps_.size() +
+           (values_.size() + loose_values_.size() + table_.size()) * sizeof(float) +
+           (starts_.size() + loose_starts_.size()) * sizeof(std::int64_t);
   }
   std::size_t scratch_bytes(std::int64_t, int) const override { return 0; }
 
   void run(const float* x, std::int64_t x_stride, float* y, std::int64_t y_stride,
            std::int64_t rows, const Epilogue& epilogue, std::byte*, Pool& pool) const override {
-    pool.split(singles_.groups(), [&](std::int64_t begin, std::int64_t end, int) {
+    pool.split(groups_, [&](std::int64_t begin, std::int64_t end, int) {
       for (std::int64_t bundle = begin; bundle < end; bundle += BUNDLE) {
         const std::int64_t bundle_end = std::min(end, bundle + BUNDLE);
         for (std::int64_t row = 0; row < rows; row += MOST_ROWS) {
@@ -59,30 +60,35 @@ class TiledLinear final : public LinearWeights {
   }
 
  private:
-  // The outputs of groups [begin, end) of SparseRows for a few rows.
+  // The outputs of groups [begin, end) for a few rows.
   void run_bundle(std::int64_t begin, std::int64_t end, const TileInputs& inputs, float* y,
                   std::int64_t y_stride, const Epilogue& epilogue) const {
-    constexpr std::int64_t GROUP = SparseRows::GROUP;
-    float sums[BUNDLE][MOST_ROWS][GROUP];
+    float sums[MOST_ROWS][GROUP];
     for (std::int64_t group = begin; group < end; ++group) {
-      tile(group, inputs, &sums[group - begin][0][0]);
-    }
-    singles_.walk(begin, end, table_,
-                  [&](std::int64_t output, std::int64_t block, const SparseRun& run) {
-                    const float* x = inputs.x + block * singles_.width();
-                    for (int row = 0; row < inputs.rows; ++row) {
-                      sums[output / GROUP - begin][row][output % GROUP] +=
-                          singles_kernels_.dot(run, x + row * inputs.stride);
-                    }
-                  });
-    for (int row = 0; row < inputs.rows; ++row) {
+      tile(group, inputs, sums[0]);
+      for (std::int64_t part = 0; part < parts_; ++part) loose(group, part, inputs, sums[0]);
       Epilogue here = epilogue;
-      if (here.addend) here.addend += row * y_stride;
-      for (std::int64_t group = begin; group < end; ++group) {
-        rows_.finish(sums[group - begin][row], group * GROUP,
-                     std::min(outputs_, (group + 1) * GROUP), y + row * y_stride, here);
+      for (int row = 0; row < inputs.rows; ++row) {
+        rows_.finish(sums[row], group * GROUP, std::min(outputs_, (group + 1) * GROUP),
+                     y + row * y_stride, here);
+        if (here.addend) here.addend += y_stride;
       }
     }
+  }
+
+  void loose(std::int64_t group, std::int64_t part, TileInputs inputs, float* sums) const {
+    const std::int64_t* start = loose_starts_.data() + group * parts_ + part;
+    const std::int64_t count = start[1] - start[0];
+    if (count == 0) return;
+    LooseRun run = {};
+    run.places = loose_places_.data() + start[0];
+    run.codes = form_.table ? loose_codes_.data() + start[0] : nullptr;
+    run.values = form_.table ? nullptr : loose_values_.data() + start[0];
+    run.table = table_.data();
+    run.turns = loose_turns_[static_cast<std::size_t>(group * parts_ + part)];
+    run.count = count;
+    inputs.x += part * TILE_PART;
+    kernels_.loose(run, inputs, sums);
   }
 
   void tile(std::int64_t group, const TileInputs& inputs, float* sums) const {
@@ -102,7 +108,8 @@ class TiledLinear final : public LinearWeights {
   void pack(const float* weights, const TilePlan& plan);
   void pack_group(const float* weights, std::int64_t output, const std::uint8_t* steps,
                   const CodeOf& code_of);
-  void pack_singles(const float* weights, const CodeOf& code_of);
+  void pack_loose(const float* weights, std::int64_t group, std::int64_t part,
+                  const CodeOf& code_of);
   void place(std::int64_t at, std::int64_t column, float weight, const CodeOf& code_of) {
     if (form_.table) {
       slots_[static_cast<std::size_t>(at)] =
@@ -115,27 +122,30 @@ class TiledLinear final : public LinearWeights {
 
   std::int64_t outputs_, depth_;
   const TiledLinearKernels& kernels_;
-  const SparseLinearKernels& singles_kernels_;
   const LinearRowsKernels& rows_;
   TileForm form_;
-  std::int64_t blocks_;
-  SparseRows singles_;
+  std::int64_t blocks_, parts_, groups_;
   std::vector<float> table_;           // the first is 0
   std::vector<std::uint16_t> slots_;   // with a table
   std::vector<std::uint8_t> columns_;  // without
   std::vector<float> values_;
   std::vector<std::uint8_t> steps_;   // [groups][blocks]
   std::vector<std::int64_t> starts_;  // [groups]: the first slot
+  std::vector<std::uint16_t> loose_places_;
+  std::vector<std::uint8_t> loose_codes_;
+  std::vector<float> loose_values_;
+  std::vector<std::uint16_t> loose_turns_;  // [groups][parts]
+  std::vector<std::int64_t> loose_starts_;  // [groups][parts], and the end
 };
 
 void TiledLinear::pack(const float* weights, const TilePlan& plan) {
   const CodeOf code_of(table_);
-  const std::int64_t lanes = SparseRows::GROUP, groups = (outputs_ + lanes - 1) / lanes;
-  steps_.resize(static_cast<std::size_t>(groups * blocks_));
+  const std::int64_t lanes = GROUP;
+  steps_.resize(static_cast<std::size_t>(groups_ * blocks_));
   std::vector<std::uint8_t> counts(static_cast<std::size_t>(lanes * blocks_));
   double time_ns = 0, bytes = 0;
   std::int64_t slots = 0;
-  for (std::int64_t group = 0; group < groups; ++group) {
+  for (std::int64_t group = 0; group < groups_; ++group) {
     count_non_zeros(weights, outputs_, depth_, group * lanes, static_cast<int>(lanes), form_.width,
                     counts.data());
     std::uint8_t* steps = steps_.data() + group * blocks_;
@@ -149,16 +159,22 @@ void TiledLinear::pack(const float* weights, const TilePlan& plan) {
     columns_.resize(static_cast<std::size_t>(slots));
     values_.resize(static_cast<std::size_t>(slots));
   }
-  for (std::int64_t group = 0; group < groups; ++group) {
+  for (std::int64_t group = 0; group < groups_; ++group) {
     pack_group(weights, group * lanes, steps_.data() + group * blocks_, code_of);
   }
-  pack_singles(weights, code_of);
+  loose_starts_.push_back(0);
+  for (std::int64_t group = 0; group < groups_; ++group) {
+    for (std::int64_t part = 0; part < parts_; ++part) pack_loose(weights, group, part, code_of);
+  }
+  loose_places_.shrink_to_fit();
+  loose_codes_.shrink_to_fit();
+  loose_values_.shrink_to_fit();
 }
 
 // A slot that holds nothing has the weight 0 and the column of the slot before it in its block.
 void TiledLinear::pack_group(const float* weights, std::int64_t output, const std::uint8_t* steps,
                              const CodeOf& code_of) {
-  const std::int64_t lanes = SparseRows::GROUP;
+  const std::int64_t lanes = GROUP;
   std::int64_t at = starts_[static_cast<std::size_t>(output / lanes)];
   for (std::int64_t block = 0; block < blocks_; ++block) {
     for (std::int64_t lane = 0; lane < lanes; ++lane) {
@@ -177,32 +193,40 @@ void TiledLinear::pack_group(const float* weights, std::int64_t output, const st
   }
 }
 
-void TiledLinear::pack_singles(const float* weights, const CodeOf& code_of) {
-  for (std::int64_t part = 0; part < singles_.blocks(); ++part) {
-    const std::int64_t part_end = std::min(depth_, (part + 1) * singles_.width());
-    for (std::int64_t output = 0; output < outputs_; ++output) {
-      const std::uint8_t* steps = steps_.data() + output / SparseRows::GROUP * blocks_;
-      const float* row = weights + output * depth_;
-      for (std::int64_t column = part * singles_.width(); column < part_end;) {
-        const std::int64_t end = std::min(part_end, (column / form_.width + 1) * form_.width);
-        // A part may begin within a block, whose steps then hold non-zeros from before it.
-        const std::int64_t begin = column / form_.width * form_.width;
-        const std::int64_t before =
-            std::count_if(row + begin, row + column, [](float weight) { return weight != 0; });
-        std::int64_t left = steps[column / form_.width] - before;
-        for (; column < end; ++column) {
-          if (row[column] == 0 || --left >= 0) continue;
-          if (form_.table) {
-            singles_.add(column, code_of(row[column]));
-          } else {
-            singles_.add(column, row[column]);
-          }
-        }
+// What the steps leave over, the outputs in turns. A block lies in one part.
+void TiledLinear::pack_loose(const float* weights, std::int64_t group, std::int64_t part,
+                             const CodeOf& code_of) {
+  const std::uint8_t* steps = steps_.data() + group * blocks_;
+  const std::int64_t begin = part * TILE_PART, end = std::min(depth_, begin + TILE_PART);
+  std::vector<std::int64_t> left[GROUP];
+  std::size_t most = 0, least = TILE_PART;
+  for (std::int64_t lane = 0; lane < GROUP; ++lane) {
+    const std::int64_t output = group * GROUP + lane;
+    const float* row = weights + output * depth_;
+    for (std::int64_t column = begin; output < outputs_ && column < end;) {
+      int kept = steps[column / form_.width];
+      for (const std::int64_t last = std::min(end, column + form_.width); column < last; ++column) {
+        if (row[column] != 0 && --kept < 0) left[lane].push_back(column);
       }
-      singles_.end_output();
+    }
+    most = std::max(most, left[lane].size());
+    least = std::min(least, left[lane].size());
+  }
+  for (std::size_t turn = 0; turn < most; ++turn) {
+    for (std::int64_t lane = 0; lane < GROUP; ++lane) {
+      if (turn >= left[lane].size()) continue;
+      const std::int64_t column = left[lane][turn];
+      const float weight = weights[(group * GROUP + lane) * depth_ + column];
+      loose_places_.push_back(static_cast<std::uint16_t>(column - begin + TILE_PART * lane));
+      if (form_.table) {
+        loose_codes_.push_back(code_of(weight));
+      } else {
+        loose_values_.push_back(weight);
+      }
     }
   }
-  singles_.finish();
+  loose_turns_.push_back(static_cast<std::uint16_t>(least));
+  loose_starts_.push_back(static_cast<std::int64_t>(loose_places_.size()));
 }
 
 }  // namespace

@@ -24,6 +24,18 @@ struct TileGroup {
   const std::uint8_t* steps;  // [blocks]
 };
 
+// Non-zeros of a group that have no slot, within TILE_PART columns. Neighbours in the list belong
+// to different outputs where possible, so that no sum waits for the one before.
+constexpr int TILE_PART = 4096;
+struct LooseRun {
+  const std::uint16_t* places;  // the column within the part, plus TILE_PART times the lane
+  const std::uint8_t* codes;    // with a table
+  const float* table;
+  const float* values;  // without
+  std::int64_t turns;   // how often all the outputs follow each other at the beginning
+  std::int64_t count;
+};
+
 struct TileForm {
   int width;           // of a block in columns
   std::int64_t table;  // 0, or a length that `tables` names
@@ -52,6 +64,8 @@ struct TiledLinearKernels {
   // Null where the set has no tiles. The product of a group: sums[r * lanes + lane].
   void (*group)(const TileForm& form, const TileGroup& group, const TileInputs& inputs,
                 float* sums);
+  // Adds a run to sums[r * lanes + lane]; column 0 of the part is x[r * stride].
+  void (*loose)(const LooseRun& run, const TileInputs& inputs, float* sums);
 };
 LACONIC_KERNELS(TiledLinearKernels, tiled_linear_kernels)
 
