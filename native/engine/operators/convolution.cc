@@ -38,6 +38,15 @@ class Conv : public Operator {
         // The trial's sizes may not fit where the program leaves them open; those of a run will.
       }
     }
+    if (std::min({shape.height, shape.width, shape.out_height, shape.out_width}) < 1) {
+      // Nothing is known of the image: the form is chosen for one of ordinary size.
+      constexpr std::int64_t SIZE = 16;
+      const bool plane = weight->rank() == 4;
+      shape.out_height = plane ? SIZE : 1;
+      shape.out_width = SIZE;
+      shape.height = plane ? SIZE + shape.kernel_height : 1;
+      shape.width = SIZE + shape.kernel_width;
+    }
     weights_ = kernels::best_conv(weight->as<float>(), shape, making.int8());
     outputs_ = shape.outputs;
     making.consumed(node_.input(1));
