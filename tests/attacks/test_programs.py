@@ -208,6 +208,10 @@ ATTACKS = {
         "fewer than the 3 outputs",
     ),
     "50 nine dimensions": (node("Relu", floats(*[1] * 9)), "more than 8 dimensions"),
+    "51 channels that the weight does not take": (
+        node("Conv", floats(1, 1, 5, 5), floats(1, 2, 3, 3)),
+        "the weight takes 2 channels",
+    ),
 }
 
 
@@ -305,6 +309,18 @@ def test_features_that_the_program_leaves_open_are_those_of_the_weights():
     )
     (found,) = NativeExecutor(program, {}).run({"x": floats(2, 1, 3)})
     np.testing.assert_allclose(found, np.full((2, 1, 1, 1), np.tanh(3)), rtol=1e-6)
+
+
+def test_a_convolution_may_follow_a_shape_that_only_the_run_knows():
+    program = Program(
+        opset=20,
+        inputs=(Value("x", "F32", ("n",)), Value("s", "I64", (4,))),
+        outputs=(Value("y", "F32", (1, 1, "h", "w")),),
+        nodes=(Node("Reshape", ("x", "s"), ("r",)), Node("Conv", ("r", "k"), ("y",))),
+    )
+    executor = NativeExecutor(program, {"k": floats(1, 2, 3, 3)})
+    (found,) = executor.run({"x": floats(50), "s": whole(1, 2, 5, 5)})
+    np.testing.assert_array_equal(found, np.full((1, 1, 3, 3), 18))
 
 
 @pytest.mark.parametrize("sizes", [(2, 4, 5, 5), (1, 4, 1, 1)])
