@@ -51,7 +51,7 @@ struct SparseTile {
   std::int64_t y_plane, y_row;
   int rows, width;
   bool spill;           // a row may be written beyond its end: the tile's next row follows there
-  int pitch, left;      // pixel (row, column) of the output is lane row * pitch + left + column
+  int pitch;            // pixel (row, column) of the output is lane row * pitch + column
   const float* scale;   // by output, or null
   const float* bias;    // by output, or null
   const float* addend;  // as y, or null

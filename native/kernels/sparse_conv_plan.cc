@@ -27,7 +27,9 @@ SparseConvPlan::SparseConvPlan(const SparseFilters& filters, const ConvShape& sh
 // The shift 0 comes second: the first run is slid in registers, and it is added on top.
 void SparseConvPlan::plan_runs() {
   std::vector<std::int64_t> shifts;
-  if (tiling_.slid) shifts = x_.shift;
+  if (tiling_.slid) {
+    for (const std::int64_t shift : x_.shift) shifts.push_back(shift - tiling_.first_column);
+  }
   std::sort(shifts.begin(), shifts.end());
   shifts.erase(std::unique(shifts.begin(), shifts.end()), shifts.end());
   shifts.erase(std::remove(shifts.begin(), shifts.end(), 0), shifts.end());
@@ -56,9 +58,9 @@ void SparseConvPlan::plan_taps() {
     for (std::size_t kx = 0; kx < x_.shift.size(); ++kx) {
       const std::int64_t flat = (y_.shift[ky] - y_.least) * tiling_.pitch;
       const std::int64_t skip = tiling_.aligned ? flat % lanes : 0;
-      const std::int64_t slid = tiling_.slid ? x_.shift[kx] : 0;
-      const std::int64_t plane =
-          find_plane({y_.phase[ky], x_.phase[kx], x_.shift[kx] - slid, skip});
+      const std::int64_t slid = tiling_.slid ? x_.shift[kx] - tiling_.first_column : 0;
+      const std::int64_t moved = tiling_.slid ? 0 : x_.shift[kx];
+      const std::int64_t plane = find_plane({y_.phase[ky], x_.phase[kx], moved, skip});
       const auto run = std::find(run_shifts_.begin(), run_shifts_.end(), slid);
       const std::int64_t whole = slid / lanes * lanes;
       taps_.push_back({plane * tiling_.plane_floats + tiling_.lead + flat - skip + whole,
@@ -78,7 +80,7 @@ void SparseConvPlan::plan_masks() {
     for (std::int64_t lane = 0; lane < size; ++lane) {
       const std::int64_t column = lane % tiling_.pitch;
       const bool inside = column + shift >= 0 && column + shift < tiling_.columns;
-      const bool stored = column >= tiling_.left && column < tiling_.left + tiling_.width;
+      const bool stored = column < tiling_.width;
       if (inside || !stored) continue;
       const unsigned bit = 1u << (lane % kernels_.lanes);
       std::uint16_t& lanes = mask[static_cast<std::size_t>(lane / kernels_.lanes)];
@@ -185,7 +187,7 @@ SparseTile SparseConvPlan::describe(const Item& item, const Epilogue& epilogue, 
   tile.width = static_cast<int>(std::min(tiling_.width, shape_.out_width - item.column));
   tile.spill = tiling_.pieces == 1;
   tile.pitch = static_cast<int>(tiling_.pitch);
-  tile.left = static_cast<int>(tiling_.left);
+  
   tile.scale = epilogue.scale;
   tile.bias = epilogue.bias;
   tile.addend = epilogue.addend != nullptr ? epilogue.addend + at : nullptr;

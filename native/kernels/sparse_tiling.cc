@@ -161,7 +161,8 @@ void consider(const Problem& problem, SparseTiling tiling, SparseTiling* best) {
     const std::int64_t slack = tiling.planes > 1 ? lanes : 0;
     tiling.channel_floats = tiling.planes * tiling.plane_floats + slack;
   }
-  const std::int64_t reach = std::max(std::abs(problem.x.least), std::abs(problem.x.most));
+  const std::int64_t reach = std::max(std::abs(problem.x.least - tiling.first_column),
+                                      std::abs(problem.x.most - tiling.first_column));
   tiling.margin = tiling.slid ? reach / lanes * lanes : 0;
   const std::int64_t last_rows = shape.out_height - (tiling.row_tiles - 1) * tiling.rows;
   const std::int64_t channel_bytes = slab_channel(tiling) * 4;
@@ -232,7 +233,7 @@ void consider_pieces(const Problem& problem, SparseTiling* best) {
   const std::int64_t out_width = problem.shape.out_width;
   for (const bool slid : {true, false}) {
     const std::int64_t least = slid ? problem.x.least : 0;
-    const std::int64_t span = slid ? std::max<std::int64_t>(problem.x.most, 0) - least : 0;
+    const std::int64_t span = slid ? problem.x.most - least : 0;
     for (std::int64_t vectors = 1; vectors <= problem.machine.vectors; ++vectors) {
       SparseTiling tiling{};
       tiling.slid = slid;
@@ -247,7 +248,6 @@ void consider_pieces(const Problem& problem, SparseTiling* best) {
       }
       tiling.columns = tiling.width + span;
       tiling.first_column = least;
-      tiling.left = -least;
       consider_rows(problem, tiling, best);
     }
   }

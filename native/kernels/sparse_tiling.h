@@ -29,7 +29,7 @@ struct SparseTiling {
   bool direct;                // the input itself is the slab: nothing is copied
   bool aligned;               // whether rows that do not begin with a vector have copies that do
   std::int64_t pitch;         // lanes from one row of a tile to the next
-  std::int64_t left;          // lane of the first pixel of a row
+  
   std::int64_t columns;       // columns of the slab that are filled, from `first_column` on
   std::int64_t first_column;  // relative to the piece's first pixel, in steps of the stride
   std::int64_t slab_rows;
