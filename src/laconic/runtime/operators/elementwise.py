@@ -68,9 +68,9 @@ def modulo(a: Array, b: Array, /, *, fmod: int = 0) -> Array:
 
 
 def clip(x: Array, low: Array | None = None, high: Array | None = None, /) -> Array:
-    """min(max(x, low), high); where low > high, high wins."""
-    out = x if low is None else np.maximum(x, low)
-    return np.asarray(out if high is None else np.minimum(out, high))
+    """min(max(x, low), high) for bounds of one value each; where low > high, high wins."""
+    out = x if low is None else np.maximum(x, np.reshape(low, ()))
+    return np.asarray(out if high is None else np.minimum(out, np.reshape(high, ())))
 
 
 def invert(x: Array, /) -> Array:
