@@ -1,6 +1,7 @@
 // What the values of a weight say about the forms that can keep it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -14,6 +15,10 @@ struct LinearSurvey {
   std::int64_t size() const { return outputs * depth; }
   bool has_zeros() const { return non_zeros < size(); }
 };
+
+// Nanoseconds until a byte of weights is there: many weights come from memory, few from caches.
+// Measured on a Zen 5 processor.
+inline double read_ns(double bytes) { return 0.004 + 0.02 * std::min(1.0, bytes / 16e6); }
 
 LinearSurvey survey_linear(const float* weights, std::int64_t outputs, std::int64_t depth);
 

@@ -15,7 +15,7 @@ constexpr std::int64_t GROUP = SparseRows::GROUP;
 constexpr std::int64_t BUNDLE = 8;  // groups of outputs whose sums are kept at hand
 
 // Columns of a block, whose inputs should stay in the nearest caches.
-std::int64_t block_for(std::int64_t rows) { return rows < 3 ? 8192 : 2048; }
+std::int64_t block_for(std::int64_t rows) { return rows < 3 ? 8192 : 1024; }
 
 std::int64_t round_up(std::int64_t value, std::int64_t unit) {
   return (value + unit - 1) / unit * unit;
@@ -145,18 +145,35 @@ class SparseLinear final : public LinearWeights {
   const LinearRowsKernels& rows_;
 };
 
+// Nanoseconds of one non-zero for one row: looked up in registers, from a table in memory, plain.
+double single_ns(const LinearSurvey& survey) {
+  const bool plain = instructions() == Instructions::portable;
+  if (survey.table.empty()) return plain ? 0.37 : 0.26;
+  return plain ? 0.43 : survey.table.size() <= 32 ? 0.27 : 0.43;
+}
+
 double rows_cost(const LinearSurvey& survey, std::int64_t rows) {
   const auto count = static_cast<double>(survey.non_zeros);
-  const auto outputs = static_cast<double>(survey.outputs);
-  const double single = instructions() == Instructions::portable ? 1.0 : SINGLE_NS;
-  if (rows < 3) return static_cast<double>(rows) * (count * single + 6 * outputs);
+  const std::int64_t block = block_for(rows), blocks = (survey.depth + block - 1) / block;
+  const auto runs = static_cast<double>(survey.outputs * blocks);
+  const double bytes = count * (survey.table.empty() ? 6 : 3);
+  const double start = 200 + bytes * read_ns(bytes);
+  if (rows < 3) return start + static_cast<double>(rows) * (count * single_ns(survey) + 12 * runs);
   const double vectors = std::ceil(static_cast<double>(rows) / sparse_linear_kernels().lanes);
-  return vectors * (count * 0.6 + 10 * outputs) + static_cast<double>(rows * survey.depth) * 0.3;
+  // Inputs that do not fit into the first cache.
+  const double far = survey.depth > 1024 ? 0.1 : 0.0;
+  const double single = instructions() == Instructions::portable ? 0.7 : 0.33 + far;
+  return start + vectors * (count * single + 7 * runs) +
+         static_cast<double>(rows * survey.depth) * 0.3;
 }
 
 // Several rows share what a step loads and looks up for its weights.
-double tiles_cost(const TilePlan& plan, std::int64_t rows) {
-  return plan.row_ns * (0.4 + 0.6 * static_cast<double>(rows));
+double tiles_cost(const LinearSurvey& survey, const TilePlan& plan, std::int64_t rows) {
+  if (plan.choice < 0) return plan.row_ns;
+  const auto count = static_cast<double>(rows);
+  const auto groups = static_cast<double>((survey.outputs + 15) / 16);
+  return 200 + plan.row_ns * (0.4 + 0.6 * count) + 35 * groups * count +
+         plan.bytes * read_ns(plan.bytes);
 }
 
 }  // namespace
@@ -170,14 +187,15 @@ std::unique_ptr<LinearWeights> sparse_linear(const float* weights, const LinearS
                                              std::int64_t rows) {
   const TilePlan plan =
       plan_tiles(weights, survey.outputs, survey.depth, static_cast<int>(survey.table.size()));
-  if (tiles_cost(plan, rows) < rows_cost(survey, rows)) return tiled_linear(weights, survey, plan);
+  if (tiles_cost(survey, plan, rows) < rows_cost(survey, rows))
+    return tiled_linear(weights, survey, plan);
   return std::make_unique<SparseLinear>(weights, survey, rows);
 }
 
 double sparse_linear_cost(const float* weights, const LinearSurvey& survey, std::int64_t rows) {
   const TilePlan plan =
       plan_tiles(weights, survey.outputs, survey.depth, static_cast<int>(survey.table.size()));
-  return std::min(tiles_cost(plan, rows), rows_cost(survey, rows));
+  return std::min(tiles_cost(survey, plan, rows), rows_cost(survey, rows));
 }
 
 }  // namespace laconic::kernels

@@ -138,7 +138,9 @@ TilePlan plan_tiles(const float* weights, std::int64_t outputs, std::int64_t dep
                      time_ns, bytes);
       }
       if (bytes > non_zeros * (table ? 3.1 : 6.4)) continue;
-      plan.row_ns = time_ns * static_cast<double>(groups) / static_cast<double>(samples);
+      const double share = static_cast<double>(groups) / static_cast<double>(samples);
+      plan.row_ns = time_ns * share;
+      plan.bytes = bytes * share;
       if (plan.row_ns < best.row_ns) best = plan;
       break;
     }

@@ -15,7 +15,8 @@ struct TilePlan {
   int choice = -1;     // of TiledLinearKernels::widths; -1: no tiles
   TileForm form = {};  // of that choice
   double byte_ns = 0;  // what a byte of memory is worth
-  double row_ns = 0;   // estimate for one row
+  double row_ns = 0;   // estimate for one row, with the weights in the nearest caches
+  double bytes = 0;    // estimate of the memory
 };
 
 // Looks at some groups of `weights` [outputs, depth]. `values` counts the distinct non-zeros (0:
