@@ -49,7 +49,8 @@ class WindowPool : public Operator {
   const bool count_pads_;
 };
 
-// The largest item of each window and its place in the flattened input; the first of equal ones.
+// The largest item of each window and its place in the flattened input; the first of equal ones. A
+// NaN is larger than any number.
 template <typename T>
 class Champions {
  public:
@@ -78,7 +79,8 @@ class Champions {
  private:
   void look(const T* from, const Span* const* spans, std::size_t axis, std::int64_t at) {
     if (axis == pool_.axes.size()) {
-      if (place >= 0 && !(*from > best)) return;
+      const bool larger = *from > best || (*from != *from && best == best);
+      if (place >= 0 && !larger) return;
       best = *from;
       place = at;
       return;

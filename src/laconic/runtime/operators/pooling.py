@@ -25,7 +25,10 @@ def max_pool(
     strides: Sizes | None = None,
     output_count: int = 1,
 ) -> Array | tuple[Array, Array]:
-    """The largest value in each window and, when asked for, its place in the flattened input."""
+    """The largest value in each window and, when asked for, its place in the flattened input.
+
+    A NaN is larger than any number; of equal ones the first counts.
+    """
     windows = Windows.place(
         x.shape[2:],
         kernel_shape,
@@ -47,7 +50,8 @@ def max_pool(
     places = windows.padded(np.arange(area).reshape(x.shape[2:], order=order)[None, None], -1)
     best = np.full(out.shape, -1, np.int64)
     for cell, place in zip(windows.cells(padded), windows.cells(places), strict=True):
-        better = ((cell > out) | (best < 0)) & (place >= 0)
+        larger = (cell > out) | ((cell != cell) & (out == out))
+        better = (larger | (best < 0)) & (place >= 0)
         out, best = np.where(better, cell, out), np.where(better, place, best)
     planes = np.arange(math.prod(x.shape[:2])) * area
     return out, best + planes.reshape(x.shape[:2] + (1,) * len(windows.counts))
