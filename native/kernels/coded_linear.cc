@@ -244,9 +244,9 @@ double decode_ns(Coding coding) {
     case Coding::long_table:
       return wide ? 0.123 : plain ? 0.6 : 0.25;
     case Coding::uniform:
-      return wide ? 0.023 : plain ? 0.3 : 0.05;
+      return wide ? 0.023 : plain ? 0.3 : 0.04;
     default:
-      return wide ? 0.025 : plain ? 1.0 : 0.05;
+      return wide ? 0.025 : plain ? 1.0 : 0.03;
   }
 }
 
@@ -261,7 +261,7 @@ double coded_cost(const LinearSurvey& survey, Coding coding, double weight_bytes
   if (rows > MOST_DIRECT) {
     return 200 + decode + std::max(read, dense_linear_cost(survey.outputs, survey.depth, rows));
   }
-  const double multiply = 0.144 / static_cast<double>(lanes) * static_cast<double>(rows - 1);
+  const double multiply = (lanes == 16 ? 0.009 : 0.025) * static_cast<double>(rows - 1);
   return 200 + 1.1 * std::max(read, decode + size * multiply);
 }
 

@@ -148,8 +148,8 @@ class SparseLinear final : public LinearWeights {
 // Nanoseconds of one non-zero for one row: looked up in registers, from a table in memory, plain.
 double single_ns(const LinearSurvey& survey) {
   const bool plain = instructions() == Instructions::portable;
-  if (survey.table.empty()) return plain ? 0.37 : 0.26;
-  return plain ? 0.43 : survey.table.size() <= 32 ? 0.27 : 0.43;
+  if (survey.table.empty()) return plain ? 0.37 : 0.22;
+  return plain ? 0.43 : survey.table.size() <= 32 ? 0.28 : 0.43;
 }
 
 double rows_cost(const LinearSurvey& survey, std::int64_t rows) {
@@ -157,13 +157,17 @@ double rows_cost(const LinearSurvey& survey, std::int64_t rows) {
   const std::int64_t block = block_for(rows), blocks = (survey.depth + block - 1) / block;
   const auto runs = static_cast<double>(survey.outputs * blocks);
   const double bytes = count * (survey.table.empty() ? 6 : 3);
-  const double start = 200 + bytes * read_ns(bytes);
-  if (rows < 3) return start + static_cast<double>(rows) * (count * single_ns(survey) + 12 * runs);
-  const double vectors = std::ceil(static_cast<double>(rows) / sparse_linear_kernels().lanes);
+  const double read = bytes * read_ns(bytes);
+  if (rows < 3) {
+    const double one = count * single_ns(survey) + 4 * runs;
+    return 200 + 1.05 * std::max(read, static_cast<double>(rows) * one);
+  }
+  const int lanes = sparse_linear_kernels().lanes;
+  const double vectors = std::ceil(static_cast<double>(rows) / lanes);
   // Inputs that do not fit into the first cache.
-  const double far = survey.depth > 1024 ? 0.1 : 0.0;
+  const double far = survey.depth <= 1024 ? 0.0 : lanes == 16 ? 0.25 : 0.1;
   const double single = instructions() == Instructions::portable ? 0.7 : 0.33 + far;
-  return start + vectors * (count * single + 7 * runs) +
+  return 200 + std::max(read, vectors * (count * single + 7 * runs)) +
          static_cast<double>(rows * survey.depth) * 0.3;
 }
 
