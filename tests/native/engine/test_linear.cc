@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "check.h"
+#include "kernels/best_linear.h"
 #include "kernels/codebook_linear.h"
 #include "kernels/instructions.h"
 #include "kernels/sparse_linear.h"
@@ -287,4 +288,22 @@ TEST("sparse linear weights of few values take 3.2 bytes a non-zero, others 6.6"
     CHECK(static_cast<double>(sparse_linear(layer.weights.data(), 300, 900)->bytes()) <=
           6.6 * count);
   });
+}
+
+TEST("the best form of linear weights is sparse for many zeros and dense for none") {
+  in_every_set([] {
+    const auto form_of = [](const Layer& layer, std::int64_t rows) {
+      return std::string(
+          laconic::kernels::best_linear(layer.weights.data(), layer.outputs, layer.depth, rows)
+              ->form());
+    };
+    for (const std::int64_t rows : {1, 40}) {
+      CHECK(form_of(layer_of(400, 600, 0.97, 0, 1), rows) == "sparse");
+      CHECK(form_of(layer_of(400, 600, 0.0, 0, 1), rows) == "dense");
+    }
+  });
+  CHECK(laconic::kernels::instructions() != Instructions::avx512 ||
+        std::string(laconic::kernels::best_linear(layer_of(400, 600, 0.0, 16, 1).weights.data(),
+                                                  400, 600, 1)
+                        ->form()) == "codebook");
 }
