@@ -4,6 +4,7 @@
 
 #include "engine/fuse.h"
 #include "engine/program.h"
+#include "engine/trials.h"
 
 namespace laconic::engine {
 
@@ -11,8 +12,6 @@ namespace {
 
 // Constants are computed beforehand up to this size; a larger one is made anew in each run.
 constexpr std::size_t MOST_FOLDED_BYTES = std::size_t{1} << 28;
-// What stands for sizes that a program leaves open beyond the batch, while operators are made.
-constexpr std::int64_t TRIAL_SIZE = 61;
 
 // The graph's constants while the program is made: read when they are needed, forgotten when the
 // last reader has packed its own form.
@@ -80,11 +79,11 @@ class Constants {
 };
 
 Making making_for(const Graph& graph, const Node& node, const Options& options,
-                  Constants& constants, const Planner* trial) {
+                  Constants& constants, const Trials* trials) {
   return Making(
       node, graph.opset, options.int8, [&constants](Value value) { return constants.get(value); },
-      [&constants, trial](Value value) -> const Tensor* {
-        return trial != nullptr ? trial->known(value) : constants.get(value);
+      [&constants, trials](Value value) -> const Tensor* {
+        return trials != nullptr ? trials->known(value) : constants.get(value);
       });
 }
 
@@ -154,14 +153,6 @@ bool fold(const Graph& graph, int index, const Options& options, Constants& cons
   return true;
 }
 
-// How many inputs have sizes that the program leaves open.
-std::ptrdiff_t open_inputs(const Graph& graph) {
-  return std::count_if(graph.inputs.begin(), graph.inputs.end(), [](const Input& input) {
-    return std::any_of(input.sizes.begin(), input.sizes.end(),
-                       [](std::int64_t size) { return size < 0; });
-  });
-}
-
 }  // namespace
 
 void Program::require_operators() const {
@@ -215,43 +206,28 @@ void Program::compile(const Options& options) {
       node.operation = NOTHING;
     }
   }
-  Planner trial(graph_, constants.tensors(), 1);
-  for (const Input& input : graph_.inputs) {
-    Tensor tensor{input.type, {}, nullptr};
-    for (std::size_t axis = 0; axis < input.sizes.size(); ++axis) {
-      const std::int64_t size = input.sizes[axis];
-      tensor.shape.push(size >= 0 ? size : axis == 0 ? TRIAL_BATCH : TRIAL_SIZE);
-    }
-    trial.input(input.value, tensor);
-  }
-  // Sizes of two inputs that are equal in the trial may differ, and broadcast, in a run.
-  const bool comparable = open_inputs(graph_) <= 1;
+  Trials trials(graph_, constants.tensors());
   const Surroundings around{[&](Value value) { return constants.get(value); },
-                            [&](Value value) { return comparable ? trial.known(value) : nullptr; }};
+                            [&](Value a, Value b) { return trials.are_alike(a, b); }};
   for (int i = 0; i < count; ++i) {
     Node& node = graph_.nodes[static_cast<std::size_t>(i)];
     if (node.operation == NOTHING) {
       operators_.push_back(nullptr);
       continue;
     }
-    Making making = making_for(graph_, node, options, constants, &trial);
+    Making making = making_for(graph_, node, options, constants, &trials);
     operators_.push_back(make_operator(graph_, i, making));
     const Operator& operation = *operators_.back();
     constants.done(node, making.consumed());
     for (Value value : node.inputs) {
-      if (constants.kept(value)) trial.input(value, *constants.get(value));
+      if (constants.kept(value)) trials.constant(value, *constants.get(value));
     }
-    try {
-      trial.step(i, operation);
-    } catch (const Mismatch&) {
-      continue;  // the sizes of the trial do not fit; those of a run may
-    }
-    const Tensor* made = node.outputs.empty() ? nullptr : trial.known(node.outputs[0]);
-    if (operation.fusable_outputs() == 0 || made == nullptr) continue;
-    const Tensor shape = *made;
-    if (fuse_following(graph_, i, operation.fusable_outputs(), shape.shape,
+    trials.step(i, operation);
+    const Value made = node.outputs[0];
+    if (operation.fusable_outputs() == 0 || !trials.has_sure_rank(made)) continue;
+    if (fuse_following(graph_, i, operation.fusable_outputs(), trials.known(made)->rank(),
                        constants.get(node.input(2)), around)) {
-      trial.input(node.outputs[0], {shape.type, shape.shape, nullptr});
+      trials.takes_place_of(node.outputs[0], made);
     }
   }
   constants_ = constants.finish(owners_);

@@ -9,12 +9,13 @@ namespace {
 
 class Fuser {
  public:
-  Fuser(Graph& graph, int index, std::int64_t outputs, const Shape& made, const Tensor* bias,
+  Fuser(Graph& graph, int index, std::int64_t outputs, int rank, const Tensor* bias,
         const Surroundings& around)
       : graph_(graph),
         index_(index),
         outputs_(outputs),
-        made_(made),
+        rank_(rank),
+        made_(node().outputs[0]),
         bias_(bias),
         around_(around) {}
 
@@ -116,7 +117,7 @@ class Fuser {
   }
 
   // Where the channels of the output lie.
-  int channel_axis() { return node().operation == "Conv" ? 1 : made_.rank() - 1; }
+  int channel_axis() { return node().operation == "Conv" ? 1 : rank_ - 1; }
 
   // Add, Sub or Mul with one constant for each channel, or Add of a tensor like the output.
   bool arithmetic(const Node& next) {
@@ -133,11 +134,7 @@ class Fuser {
       }
       return true;
     }
-    const Tensor* before = around_.shape(other);
-    if (!add || value != nullptr || before == nullptr || before->type != DType::f32 ||
-        before->shape != made_) {
-      return false;
-    }
+    if (!add || value != nullptr || !around_.alike(other, made_)) return false;
     node().fusion.addend = other;
     node().inputs.push_back(other);  // so that planning keeps it alive
     added_ = true;
@@ -145,16 +142,17 @@ class Fuser {
   }
 
   bool for_each_channel(const Shape& shape) {
-    if (shape.rank() > made_.rank()) return false;
+    if (shape.rank() > rank_) return false;
     if (shape.count() == 1) return true;
-    const int axis = channel_axis() - (made_.rank() - shape.rank());
+    const int axis = channel_axis() - (rank_ - shape.rank());
     return axis >= 0 && shape[axis] == outputs_ && shape.count() == outputs_;
   }
 
   Graph& graph_;
   int index_;
   std::int64_t outputs_;
-  Shape made_;
+  int rank_;
+  Value made_;  // the output as it was, whose type and shape it keeps
   const Tensor* bias_;
   const Surroundings& around_;
   bool added_ = false, bounded_ = false;
@@ -162,9 +160,9 @@ class Fuser {
 
 }  // namespace
 
-bool fuse_following(Graph& graph, int index, std::int64_t outputs, const Shape& made,
-                    const Tensor* bias, const Surroundings& around) {
-  return Fuser(graph, index, outputs, made, bias, around).run();
+bool fuse_following(Graph& graph, int index, std::int64_t outputs, int rank, const Tensor* bias,
+                    const Surroundings& around) {
+  return Fuser(graph, index, outputs, rank, bias, around).run();
 }
 
 }  // namespace laconic::engine

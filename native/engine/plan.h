@@ -43,6 +43,10 @@ class Planner {
   // Plans the node at this place of the graph (nodes must come in order). Mismatch when its inputs
   // do not fit; the message names the operator.
   void step(int node, const Operator& operation);
+  // Forget what operators prepared: only the shapes are wanted.
+  void drop_prepared() {
+    for (Step& step : plan_->steps) step.prepared.reset();
+  }
   // The value as far as it is known, or null.
   const Tensor* known(Value value) const;
   // Places every value; the planner is empty afterwards.

@@ -52,6 +52,10 @@ Program::~Program() = default;
 
 void Program::run(const std::vector<Tensor>& inputs, Pool& pool, const Take& take,
                   const Watch& watch) {
+  if (inputs.size() != graph_.inputs.size()) {
+    throw Mismatch("the program takes " + std::to_string(graph_.inputs.size()) + " inputs, not " +
+                   std::to_string(inputs.size()));
+  }
   std::unique_ptr<Workspace> workspace = borrow(inputs, pool.threads());
   const Plan& plan = *workspace->planned->plan;
   for (std::size_t i = 0; i < inputs.size(); ++i) {

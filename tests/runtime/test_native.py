@@ -112,6 +112,56 @@ def test_image_sizes_may_change_between_calls():
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+def chain(*nodes, shape, constants=None):
+    """A program of one input x that gives what the last node makes."""
+    inputs, outputs = (Value("x", "F32", shape),), (Value("y", "F32", ()),)
+    return Program(20, inputs, outputs, nodes, constants or {})
+
+
+ADDITIONS = {
+    "of a rank that the run decides": (
+        chain(
+            Node("Squeeze", ("x",), ("s",)),
+            Node("MatMul", ("s", "w"), ("h",)),
+            Node("Add", ("h", "b"), ("y",)),
+            shape=("n", 1, 16),
+        ),
+        {"w": normal(16, 8), "b": normal(1, 8)},
+        [(3, 1, 16), (1, 1, 16)],
+    ),
+    "that broadcasts at one size alone": (
+        chain(
+            Node("Transpose", ("x",), ("t",), {"perm": (0, 1, 3, 2)}),
+            Node("Conv", ("x", "w"), ("h",)),
+            Node("Add", ("h", "t"), ("y",)),
+            shape=("n", 3, "h", "w"),
+        ),
+        {"w": normal(3, 3, 1, 1)},
+        [(2, 3, 4, 4), (2, 3, 1, 5)],
+    ),
+    "that is one pixel at some sizes": (
+        chain(
+            Node("GlobalAveragePool", ("x",), ("g",)),
+            Node("Conv", ("x", "w"), ("h",), {"strides": (61, 61)}),
+            Node("Add", ("h", "g"), ("y",)),
+            shape=("n", 3, "h", "w"),
+        ),
+        {"w": normal(3, 3, 1, 1)},
+        [(1, 3, 61, 61), (1, 3, 100, 130)],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ADDITIONS)
+def test_an_addition_behind_a_layer(what):
+    program, tensors, shapes = ADDITIONS[what]
+    executor, reference = NativeExecutor(program, tensors), NumpyExecutor(program, tensors)
+    for shape in shapes:
+        found, expected = (e.run({"x": normal(*shape)})[0] for e in (executor, reference))
+        assert found.shape == expected.shape
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_outputs_share_no_memory_with_inputs_weights_or_later_outputs():
     program = one("Identity", ("x",))
     executor = NativeExecutor(program, {})
