@@ -191,8 +191,8 @@ class Network {
 }  // namespace
 
 void bind_engine(nb::module_& module) {
-  nb::exception<Mismatch>(module, "Mismatch", PyExc_ValueError);
-  nb::exception<Unsupported>(module, "Unsupported", PyExc_NotImplementedError);
+  nb::exception<Mismatch>(module, "MismatchError", PyExc_ValueError);
+  nb::exception<Unsupported>(module, "UnsupportedError", PyExc_NotImplementedError);
   // Containers say so when they are asked for more items than any memory holds.
   nb::register_exception_translator([](const std::exception_ptr& error, void*) {
     try {

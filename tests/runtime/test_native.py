@@ -256,6 +256,42 @@ def test_half_precision_is_computed_in_single_and_rounded():
     np.testing.assert_array_equal(found, np.float16([[3, 2000]]))
 
 
+def test_numbers_too_large_for_half_precision_become_infinite():
+    program = Program(
+        opset=20,
+        inputs=(Value("x", "F16", ("n",)),),
+        outputs=(Value("y", "F16", ("n",)),),
+        nodes=(Node("Mul", ("x", "x"), ("y",)),),
+    )
+    (found,) = NativeExecutor(program, {}).run({"x": np.float16([1000, 2])})
+    assert found.tolist() == [np.inf, 4]
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3"])
+def test_an_output_that_numpy_cannot_hold_is_refused_when_loading(dtype):
+    program = Program(
+        opset=20,
+        inputs=(Value("x", "F32", ("n",)),),
+        outputs=(Value("y", dtype, ("n",)),),
+        nodes=(Node("Cast", ("x",), ("y",), {"to": 16}),),
+    )
+    with pytest.raises(UnsupportedError, match=f"the output y is {dtype}, in which NumPy cannot"):
+        NativeExecutor(program, {})
+
+
+@pytest.mark.parametrize("dtype", ["I64", "F64"])
+def test_an_output_of_another_dtype_than_the_program_says_is_told(dtype):
+    program = Program(
+        opset=20,
+        inputs=(Value("x", "F32", ("n",)),),
+        outputs=(Value("y", dtype, ("n",)),),
+        nodes=(Node("Neg", ("x",), ("y",)),),
+    )
+    name = {"I64": "int64", "F64": "float64"}[dtype]
+    with pytest.raises(MismatchError, match=rf"output y is {name}; it comes out as float32\[2\]"):
+        NativeExecutor(program, {}).run({"x": np.float32([0.5, 1.5])})
+
+
 def test_a_condition_takes_one_branch_that_reads_outer_values():
     def branch(operator):
         outputs = (Value("r", "F32", (2,)),)
@@ -343,10 +379,32 @@ def test_a_tensor_that_is_not_given_is_named():
         NativeExecutor(one("Mul"), {})
 
 
-def test_shapes_that_do_not_fit_inside_are_told_with_the_operator():
+@pytest.mark.parametrize("call", ["run", "times"])
+def test_shapes_that_do_not_fit_inside_are_told_with_the_operator(call):
     executor = NativeExecutor(one("MatMul"), {"w": normal(4, 4)})
     with pytest.raises(MismatchError, match=r"operator 1 of 1, MatMul, cannot take .*\[2, 3\]"):
-        executor.run({"x": normal(2, 3)})
+        getattr(executor, call)({"x": normal(2, 3)})
+
+
+@pytest.mark.parametrize("call", ["run", "times"])
+def test_an_input_that_is_not_given_is_named(call):
+    executor = NativeExecutor(one("Relu", ("x",)), {})
+    with pytest.raises(MismatchError, match="the program reads x, which are not given"):
+        getattr(executor, call)({})
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f2", "<f2"])
+def test_numbers_with_their_high_bytes_first_or_in_half_precision_are_read(dtype):
+    executor = NativeExecutor(one("Mul"), {"w": np.array([1, 2, 3, 4], dtype)})
+    (found,) = executor.run({"x": np.ones((1, 4), dtype)})
+    assert found.tolist() == [[1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "U1", "O"])
+def test_an_input_in_which_the_engine_cannot_compute_is_named(dtype):
+    executor = NativeExecutor(one("Relu", ("x",)), {})
+    with pytest.raises(UnsupportedError, match=r"the input x is .*, in which the engine cannot"):
+        executor.run({"x": np.zeros((1, 4), dtype)})
 
 
 def test_weights_that_do_not_fit_the_operator_are_told_when_loading():

@@ -12,6 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as failures
 from laconic.container import Program
 from laconic.errors import MismatchError, UnsupportedError
 from laconic.pack.export import MAX_MODEL_BYTES, onnx_model
+from laconic.runtime.executor import require_given
 from laconic.runtime.operators.arrays import Array
 
 REFUSALS = (
@@ -57,8 +58,7 @@ class OnnxRuntimeExecutor:
         self, program: Program, tensors: Mapping[str, Array], *, threads: int | None = None
     ) -> None:
         self.program = program
-        if missing := [name for name in program.free_names() if name not in tensors]:
-            raise MismatchError(f"the program reads {', '.join(missing)}, which are not given")
+        require_given(program.free_names(), tensors)
         size = sum(array.nbytes for array in tensors.values())
         if size > MAX_MODEL_BYTES:
             raise UnsupportedError(
@@ -82,8 +82,10 @@ class OnnxRuntimeExecutor:
         """The outputs, in the program's order.
 
         Raises:
-            MismatchError: the shapes do not fit together inside the program.
+            MismatchError: an input is missing, or the shapes do not fit together inside the
+                program.
         """
+        require_given([value.name for value in self.program.inputs], inputs)
         try:
             outputs: list[Array] = self._session.run(None, dict(inputs))
         except REFUSALS as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -73,8 +73,7 @@ class NumpyExecutor:
                 f"the program has opset {program.opset}; the runtime knows {OLDEST_OPSET} and "
                 "later: convert the model (onnx.version_converter) and pack it again"
             )
-        if missing := [name for name in program.free_names() if name not in tensors]:
-            raise MismatchError(f"the program reads {', '.join(missing)}, which are not given")
+        require_given(program.free_names(), tensors)
         _require_operators(program)
         self._fixed = {
             name: _read_only(array) for name, array in {**program.constants, **tensors}.items()
@@ -85,9 +84,11 @@ class NumpyExecutor:
         """The outputs, in the program's order; they share no memory with inputs or weights.
 
         Raises:
-            MismatchError: the shapes do not fit together inside the program.
+            MismatchError: an input is missing, or the shapes do not fit together inside the
+                program.
             UnsupportedError: an attribute asks for what the runtime does not do (training, say).
         """
+        require_given([value.name for value in self.program.inputs], inputs)
         values = self._fixed | {name: _read_only(array) for name, array in inputs.items()}
         with np.errstate(all="ignore"):  # infinities and NaN are values, as in ONNX
             for number, step in enumerate(self._steps, 1):
@@ -120,6 +121,19 @@ class NumpyExecutor:
                 f"{len(made)} outputs; the program wants {len(step.node.outputs)}"
             )
         return [np.asarray(array) for array in made[: len(step.node.outputs)]]
+
+
+def require_given(names: Iterable[str], given: Container[str]) -> None:
+    """MismatchError that names what a program reads and nobody gave.
+
+    Examples:
+        >>> require_given(["x", "w"], {"x": 1})
+        Traceback (most recent call last):
+        ...
+        laconic.errors.MismatchError: the program reads w, which are not given
+    """
+    if missing := [name for name in names if name not in given]:
+        raise MismatchError(f"the program reads {', '.join(missing)}, which are not given")
 
 
 def describe(array: Array | None) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from laconic import _native
-from laconic.container.dtypes import DTYPES
 from laconic.container.file import LacFile
-from laconic.container.program import Attribute, Program
+from laconic.container.program import Attribute, Program, Value
 from laconic.errors import MismatchError, UnsupportedError, UsageError
-from laconic.runtime.executor import OLDEST_OPSET
+from laconic.runtime.engines import numpy_dtype
+from laconic.runtime.executor import OLDEST_OPSET, describe, require_given
 from laconic.runtime.operators.arrays import Array
 
 ONNX_NUMBERS = {
@@ -108,33 +109,28 @@ class NativeExecutor:
                 f"the program has opset {program.opset}; the runtime knows {OLDEST_OPSET} and "
                 "later: convert the model (onnx.version_converter) and pack it again"
             )
-        if missing := [name for name in program.free_names() if name not in tensors]:
-            raise MismatchError(f"the program reads {', '.join(missing)}, which are not given")
+        require_given(program.free_names(), tensors)
+        for value in program.outputs:
+            numpy_dtype(value.dtype, f"the output {value.name}")
         if threads is not None and not 1 <= threads <= MOST_THREADS:
             raise UsageError(f"threads is {threads}; it may be 1 to {MOST_THREADS}")
         self.program = program
-        try:
+        with _translated():
             graph = _Builder(program, tensors).graph
             self._network = _native.Network(graph, threads or processors(), int8)
-        except _native.Mismatch as error:
-            raise MismatchError(str(error)) from error
-        except _native.Unsupported as error:
-            raise UnsupportedError(str(error)) from error
 
     def run(self, inputs: Mapping[str, Array]) -> list[Array]:
         """The outputs, in the program's order; they share no memory with inputs or weights.
 
         Raises:
-            MismatchError: the shapes do not fit together inside the program.
+            MismatchError: an input is missing, the shapes do not fit together inside the program,
+                or an output has another dtype than the program says.
+            UnsupportedError: an input of a dtype in which the engine cannot compute.
         """
-        try:
+        with _translated():
             outputs = self._network.run(self._ordered(inputs))
-        except _native.Mismatch as error:
-            raise MismatchError(str(error)) from error
-        except _native.Unsupported as error:
-            raise UnsupportedError(str(error)) from error
         return [
-            array.astype(DTYPES[value.dtype].numpy, copy=False)
+            _declared(array, value)
             for value, array in zip(self.program.outputs, outputs, strict=True)
         ]
 
@@ -143,9 +139,11 @@ class NativeExecutor:
         return list(self._by_node().values())
 
     def times(self, inputs: Mapping[str, Array]) -> list[tuple[Layer, float]]:
-        """The layers of one run with their seconds."""
+        """The layers of one run with their seconds; raises as `run` does."""
         layers = self._by_node()
-        return [(layers[node], s) for node, s in self._network.times(self._ordered(inputs))]
+        with _translated():
+            times = self._network.times(self._ordered(inputs))
+        return [(layers[node], seconds) for node, seconds in times]
 
     @property
     def weight_bytes(self) -> int:
@@ -159,11 +157,9 @@ class NativeExecutor:
         }
 
     def _ordered(self, inputs: Mapping[str, Array]) -> list[Array]:
-        # Aligned, as vector instructions and the C++ compiler take for granted.
-        return [
-            _widened(np.require(inputs[value.name], requirements=["C", "A"]))
-            for value in self.program.inputs
-        ]
+        names = [value.name for value in self.program.inputs]
+        require_given(names, inputs)
+        return [_readable(inputs[name], f"the input {name}") for name in names]
 
 
 def processors() -> int:
@@ -183,7 +179,7 @@ def sources(file: LacFile, program: Program) -> dict[str, Source]:
         origin = file.same_as(name) or name
         if origin not in by_origin:
             entry = file.entry(origin)
-            dtype = np.dtype(_numpy_name(entry.dtype, f"the tensor {name}"))
+            dtype = _computed(entry.dtype, f"the tensor {name}")
             by_origin[origin] = Source(dtype, entry.shape, partial(file.array, origin))
         out[name] = by_origin[origin]
     return out
@@ -210,16 +206,17 @@ class _Builder:
         if isinstance(tensor, Source):
             kind = _number(tensor.dtype, f"the tensor {name}")
             fetch = tensor.fetch
-            self.graph.source(number, kind, tensor.shape, lambda: _widened(fetch()))
+            self.graph.source(number, kind, tensor.shape, lambda: _readable(fetch(), name))
         else:
-            self.graph.constant(number, _widened(np.asarray(tensor, order="C")))
+            self.graph.constant(number, _readable(tensor, f"the tensor {name}"))
         return number
 
     def fill(self, program: Program) -> None:
         for name, array in program.constants.items():
-            self.graph.constant(self.add(name), _widened(np.asarray(array, order="C")))
+            self.graph.constant(self.add(name), _readable(array, f"the constant {name}"))
         for value in program.inputs:
-            kind = _number(np.dtype(_numpy_name(value.dtype, value.name)), value.name)
+            what = f"the input {value.name}"
+            kind = _number(_computed(value.dtype, what), what)
             sizes = [size if isinstance(size, int) else -1 for size in value.shape]
             self.graph.input(self.add(value.name), kind, sizes)
         for node in program.nodes:
@@ -250,7 +247,7 @@ class _Builder:
         if isinstance(value, Program):
             return _Branch(value, self.tensors, captured).graph
         if isinstance(value, np.ndarray):
-            return _widened(np.asarray(value, order="C"))
+            return _readable(value, f"the attribute {key}")
         if key in DTYPE_ATTRIBUTES and value in (FLOAT16, BFLOAT16):
             return ONNX_NUMBERS["float32"]
         return value
@@ -274,21 +271,48 @@ class _Branch(_Builder):
         self.fill(program)
 
 
-def _numpy_name(dtype: str, what: str) -> str:
-    """NumPy's name for a dtype of the file; bfloat16 is computed in float32."""
-    found = "float32" if dtype == "BF16" else DTYPES[dtype].numpy
-    if found is None:
-        raise UnsupportedError(f"{what} is {dtype}, in which the engine cannot compute")
-    return found
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What the engine raises, as errors of laconic."""
+    try:
+        yield
+    except _native.MismatchError as error:
+        raise MismatchError(str(error)) from error
+    except _native.UnsupportedError as error:
+        raise UnsupportedError(str(error)) from error
+
+
+def _computed(dtype: str, what: str) -> np.dtype[Any]:
+    """NumPy's dtype for one of the file; bfloat16 is decoded to float32."""
+    return np.dtype(np.float32) if dtype == "BF16" else numpy_dtype(dtype, what)
 
 
 def _number(dtype: np.dtype[Any], what: str) -> int:
     """ONNX's number for what the engine computes in."""
-    name = "float32" if dtype == np.float16 else dtype.name
+    name = "float32" if dtype.name == "float16" else dtype.name
     if name not in ONNX_NUMBERS:
         raise UnsupportedError(f"{what} is {dtype}, in which the engine cannot compute")
     return ONNX_NUMBERS[name]
 
 
-def _widened(array: Array) -> Array:
-    return array.astype(np.float32) if array.dtype == np.float16 else array
+def _readable(given: Array, what: str) -> Array:
+    """The values in a dtype of the engine, in its byte order, without gaps and aligned."""
+    array = np.asarray(given)
+    _number(array.dtype, what)
+    name = "float32" if array.dtype.name == "float16" else array.dtype.name
+    # Vector instructions and the C++ compiler take alignment for granted.
+    return np.require(array, name, ["C", "A"])
+
+
+def _declared(array: Array, value: Value) -> Array:
+    """An output in the dtype that the program says, which differs in half precision alone."""
+    wanted = numpy_dtype(value.dtype, f"the output {value.name}")
+    if wanted == np.float16 and array.dtype == np.float32:
+        with np.errstate(over="ignore"):  # infinities are values, as in ONNX
+            return array.astype(np.float16)
+    if array.dtype != wanted:
+        raise MismatchError(
+            f"the program says that the output {value.name} is {wanted}; it comes out as "
+            f"{describe(array)}: pack the model again, or add a Cast to it"
+        )
+    return array
