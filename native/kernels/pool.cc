@@ -2,7 +2,10 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -118,12 +121,26 @@ struct Pool::Shared {
       take_ranges(seen, worker);
     }
   }
+
+  void dismiss() {
+    stop.store(true);
+    ranges = 0;
+    begin_round();
+    for (std::thread& worker : workers) worker.join();
+  }
 };
 
 Pool::Pool(int threads)
     : threads_(threads < 1 ? 1 : threads), forks_(forks().load()), shared_(new Shared) {
-  for (int worker = 1; worker < threads_; ++worker) {
-    shared_->workers.emplace_back([this, worker] { shared_->work(worker); });
+  try {
+    for (int worker = 1; worker < threads_; ++worker) {
+      shared_->workers.emplace_back([this, worker] { shared_->work(worker); });
+    }
+  } catch (const std::exception& error) {  // of the system, or of memory
+    const std::string given = std::to_string(shared_->workers.size() + 1);
+    shared_->dismiss();
+    throw std::runtime_error("threads=" + std::to_string(threads_) + ": the system gave only " +
+                             given + " (" + error.what() + "); ask for " + given + " or fewer");
   }
 }
 
@@ -134,10 +151,7 @@ Pool::~Pool() {
     static_cast<void>(shared_.release());  // its threads cannot be joined, nor its locks be trusted
     return;
   }
-  shared_->stop.store(true);
-  shared_->ranges = 0;
-  shared_->begin_round();
-  for (std::thread& worker : shared_->workers) worker.join();
+  shared_->dismiss();
 }
 
 void Pool::run(std::int64_t count, Call call, const void* body) {

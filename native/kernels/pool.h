@@ -9,7 +9,8 @@ namespace laconic::kernels {
 
 class Pool {
  public:
-  // `threads` counts the caller: 1 makes no thread at all.
+  // `threads` counts the caller: 1 makes no thread at all. std::runtime_error says how many the
+  // system gave where it did not give them all.
   explicit Pool(int threads);
   ~Pool();
   Pool(const Pool&) = delete;
