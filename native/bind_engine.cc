@@ -2,6 +2,7 @@
 #include "bind_engine.h"
 
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -11,7 +12,7 @@
 #include <stdexcept>
 #include <typeinfo>
 
-#include "engine/program.h"
+#include "engine/session.h"
 #include "kernels/instructions.h"
 
 namespace nb = nanobind;
@@ -142,11 +143,11 @@ void add_source(GraphBuilder& builder, int value, int type, const std::vector<st
       }};
 }
 
-// A program with threads of its own.
+// A session with threads of its own.
 class Network {
  public:
   Network(const GraphBuilder& builder, int threads, bool int8)
-      : pool_(threads), program_(*builder.graph, Options{int8}) {}
+      : pool_(threads), session_(*builder.graph, Options{int8}) {}
 
   std::vector<nb::object> run(const std::vector<Array>& arrays) {
     return run_watched(arrays, nullptr);
@@ -164,7 +165,7 @@ class Network {
     return out;
   }
 
-  const Program& program() const { return program_; }
+  const Session& session() const { return session_; }
   int threads() const { return pool_.threads(); }
 
  private:
@@ -174,7 +175,7 @@ class Network {
     for (const Array& array : arrays) inputs.push_back(view(array));
     std::vector<nb::object> out;
     const nb::gil_scoped_release unlocked;
-    program_.run(
+    session_.run(
         inputs, pool_,
         [&](const std::vector<Tensor>& outputs) {
           const nb::gil_scoped_acquire locked;
@@ -185,7 +186,7 @@ class Network {
   }
 
   Pool pool_;
-  Program program_;
+  Session session_;
 };
 
 }  // namespace
@@ -215,10 +216,13 @@ void bind_engine(nb::module_& module) {
           "name"_a)
       .def(
           "input",
-          [](GraphBuilder& self, int value, int type, const std::vector<std::int64_t>& sizes) {
-            self.graph->inputs.push_back({value, dtype_of(type, "an input"), sizes});
+          [](GraphBuilder& self, int value, int type,
+             const std::optional<std::vector<std::int64_t>>& sizes) {
+            const bool known = sizes.has_value();
+            self.graph->inputs.push_back({value, dtype_of(type, "an input"),
+                                          sizes.value_or(std::vector<std::int64_t>()), known});
           },
-          "value"_a, "type"_a, "sizes"_a)
+          "value"_a, "type"_a, "sizes"_a.none())
       .def(
           "constant",
           [](GraphBuilder& self, int value, const Array& array) {
@@ -238,11 +242,11 @@ void bind_engine(nb::module_& module) {
       .def("times", &Network::times, "inputs"_a)
       .def_prop_ro("threads", &Network::threads)
       .def_prop_ro("constant_bytes",
-                   [](const Network& self) { return self.program().constant_bytes(); })
-      .def_prop_ro("arena_bytes", [](const Network& self) { return self.program().arena_bytes(); })
+                   [](const Network& self) { return self.session().constant_bytes(); })
+      .def_prop_ro("arena_bytes", [](const Network& self) { return self.session().arena_bytes(); })
       .def_prop_ro("layers", [](const Network& self) {
         std::vector<nb::tuple> out;
-        for (const Layer& layer : self.program().layers()) {
+        for (const Layer& layer : self.session().layers()) {
           out.push_back(
               nb::make_tuple(layer.node, layer.operation, layer.output, layer.form, layer.bytes));
         }

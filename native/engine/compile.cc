@@ -230,6 +230,7 @@ void Program::compile(const Options& options) {
       trials.takes_place_of(node.outputs[0], made);
     }
   }
+  for (Value value : graph_.outputs) outputs_.push_back(trials.description(value));
   constants_ = constants.finish(owners_);
 }
 

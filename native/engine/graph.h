@@ -65,6 +65,7 @@ struct Input {
   Value value = NONE;
   DType type = DType::f32;
   std::vector<std::int64_t> sizes;  // -1 where the size is free
+  bool has_shape = true;            // false: neither rank nor type is known before the run
 };
 
 struct Graph {

@@ -37,6 +37,8 @@ class Program {
   Program& operator=(const Program&) = delete;
 
   const Graph& graph() const { return graph_; }
+  // What is known of the outputs' types and shapes for any inputs.
+  const std::vector<Input>& outputs() const { return outputs_; }
 
   using Take = std::function<void(const std::vector<Tensor>& outputs)>;
   // Called after each operator with its place among graph().nodes.
@@ -67,6 +69,7 @@ class Program {
   Graph graph_;
   std::vector<std::unique_ptr<Operator>> operators_;  // of graph_.nodes; null: folded or fused
   std::map<Value, Tensor> constants_;
+  std::vector<Input> outputs_;
   std::vector<std::shared_ptr<const void>> owners_;
   mutable std::mutex mutex_;                           // guards the two below
   std::vector<std::shared_ptr<const Planned>> plans_;  // the latest used last

@@ -28,6 +28,7 @@ Trials::Trials(const Graph& graph, const std::map<Value, Tensor>& constants)
   for (const Sizes& sizes : SETS) {
     Planner& trial = trials_.emplace_back(graph, constants, 1);
     for (const Input& input : graph.inputs) {
+      if (!input.has_shape) continue;
       Tensor tensor{input.type, {}, nullptr};
       for (std::size_t axis = 0; axis < input.sizes.size(); ++axis) {
         const std::int64_t size = input.sizes[axis];
@@ -58,6 +59,16 @@ void Trials::takes_place_of(Value value, Value other) {
     const Tensor* found = trial.known(other);
     if (found != nullptr) trial.input(value, {found->type, found->shape, nullptr});
   }
+}
+
+Input Trials::description(Value value) const {
+  const Tensor *one = trials_[0].known(value), *other = trials_[1].known(value);
+  if (!has_sure_rank(value) || one->type != other->type) return {value, DType::f32, {}, false};
+  Input out{value, one->type, {}, true};
+  for (int axis = 0; axis < one->rank(); ++axis) {
+    out.sizes.push_back(one->shape[axis] == other->shape[axis] ? one->shape[axis] : -1);
+  }
+  return out;
 }
 
 bool Trials::has_sure_rank(Value value) const {

@@ -23,6 +23,8 @@ class Trials {
 
   // Type and shape in the first trial; null where they are not known.
   const Tensor* known(Value value) const { return trials_[0].known(value); }
+  // Type and sizes as far as both trials have them in common.
+  Input description(Value value) const;
   // Whether the shape has the same rank in every trial.
   bool has_sure_rank(Value value) const;
   // Whether both have the same type and shape in every trial; never where several inputs have open

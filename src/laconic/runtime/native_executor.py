@@ -264,7 +264,7 @@ class _Branch(_Builder):
         self.numbers = {}
         for name in captured:
             # Types and sizes of outer values are known when the branch runs.
-            self.graph.input(self.add(name), ONNX_NUMBERS["float32"], [])
+            self.graph.input(self.add(name), ONNX_NUMBERS["float32"], None)
         for name in program.free_names():
             if name not in captured:
                 self.tensor(name, tensors[name])
