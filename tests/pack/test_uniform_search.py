@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from laconic.container import to_bits
@@ -167,6 +167,8 @@ def test_channels_whose_codes_are_even_by_chance_get_no_scales():
 @given(
     st.sampled_from(sorted(DTYPES)), st.integers(2, 120), st.integers(-14, 3), st.integers(-2, 2)
 )
+@example("F16", 66, -14, 0)  # the least is 2**-20: subnormal, no closer to the number below it
+@example("F16", 110, -13, 0)  # the least is 19 steps: guesses from it are 3 % away
 def test_products_at_and_beside_a_power_of_two_are_found(dtype, code, exponent, ulps):
     """Numbers are closer below a power of two than above it; the least are subnormal in F16."""
     nearest = np.float32(2.0**exponent / code).view("u4").astype(int) + ulps

@@ -27,6 +27,8 @@ BITS = 24
 """Binary digits of a float32."""
 DOUBT = 0.45
 """In steps: a code that may be farther from its value than this may be another one."""
+NARROWINGS = 8
+"""Rounds in which a better guess may make more codes sure; two or three do."""
 TRIED = 256
 """Scales, when an interval is all that is known."""
 
@@ -106,7 +108,7 @@ def _confined(
     magnitudes: NDArray[np.float32], guess: Rows, unsure: Rows, rounding: Rounding
 ) -> NDArray[np.float32]:
     """The scale near each guess that gives all values of the row, or 0."""
-    low, high, complete = _limits(magnitudes, guess, unsure, rounding)
+    low, high, complete = _narrowed(magnitudes, guess, unsure, rounding)
     found = _chosen(magnitudes, low, high, rounding)
     # Where numbers are coarser than steps, several codes have the same value, and confine nothing.
     possible = ~complete
@@ -145,6 +147,31 @@ def _chosen(
     return scale
 
 
+def _narrowed(
+    magnitudes: NDArray[np.float32], guess: Rows, unsure: Rows, rounding: Rounding
+) -> tuple[Rows, Rows, NDArray[np.bool_]]:
+    """`_limits` from better and better guesses: small codes are sure first, then larger ones.
+
+    The smallest value of a row of half precision may be subnormal, with few digits: it leaves the
+    larger codes open, and the interval far wider than the scales that give all values.
+    """
+    low, high, complete = _limits(magnitudes, guess, unsure, rounding)
+    pending = np.flatnonzero(~complete & (low <= high) & np.isfinite(high))
+    for _ in range(NARROWINGS):
+        if not pending.size:
+            break
+        least, most = low[pending], high[pending]
+        middle = (least + most) / 2
+        # Products are rounded to float32 first.
+        spread = (most - least) / 2 / middle + 2.0**-BITS
+        lower, upper, sure = _limits(magnitudes[pending], middle, spread, rounding)
+        low[pending], high[pending] = np.maximum(least, lower), np.minimum(most, upper)
+        complete[pending] = sure
+        narrower = (lower > least) | (upper < most)
+        pending = pending[narrower & ~sure & (low[pending] <= high[pending])]
+    return low, high, complete
+
+
 def _limits(
     magnitudes: NDArray[np.float32], guess: Rows, unsure: Rows, rounding: Rounding
 ) -> tuple[Rows, Rows, NDArray[np.bool_]]:
@@ -160,7 +187,8 @@ def _limits(
     codes = np.rint(values / guess[:, None])
     mantissa, exponent = np.frexp(values)
     half = np.maximum(np.ldexp(0.5, exponent - rounding.digits), rounding.smallest)
-    below = np.where(mantissa == 0.5, half / 2, half)  # numbers below a power of two are closer
+    # Numbers below a power of two are closer, but for subnormal ones.
+    below = np.maximum(np.where(mantissa == 0.5, half / 2, half), rounding.smallest)
     doubtful = half / guess[:, None] + codes * unsure[:, None] > DOUBT
     codes[doubtful | (codes == 0)] = np.nan  # fmin and fmax pass over what is not a number
     return (
