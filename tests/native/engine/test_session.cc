@@ -87,8 +87,8 @@ TEST("a batch in parts gives what the whole gives, for any number of threads") {
   for (int batch : {0, 1, 2, 3, 4, 5, 11}) {
     const Shape shape{batch, 3, 9, 8};
     const auto items = random.floats(static_cast<std::size_t>(shape.count()));
-    const auto run_whole = [&](const auto&... arguments) { whole.run(arguments...); };
-    const auto run_session = [&](const auto&... arguments) { session.run(arguments...); };
+    const auto run_whole = [&](auto&&... arguments) { whole.run(arguments...); };
+    const auto run_session = [&](auto&&... arguments) { session.run(arguments...); };
     const auto expected = outputs_of(run_whole, shape, items, 1);
     const auto found = outputs_of(run_session, shape, items, 1);
     if (batch > 0) CHECK(check::deviation(found, expected) < 1e-5);
@@ -121,7 +121,7 @@ TEST("a shape that does not fit is refused in the middle of a batch, too") {
   Session session(sketch.graph, {});
   bool refused = false;
   try {
-    const auto run = [&](const auto&... arguments) { session.run(arguments...); };
+    const auto run = [&](auto&&... arguments) { session.run(arguments...); };
     outputs_of(run, {6, 2, 4, 4}, std::vector<float>(6 * 32), 2);
   } catch (const Mismatch&) {
     refused = true;
