@@ -10,7 +10,6 @@
 namespace laconic::kernels {
 
 constexpr int MAX_VECTORS = 3;
-constexpr int MAX_ROWS = 8;
 
 // What is done to a finished sum: y = min(high, max(low, scale * sum + bias + addend)).
 struct TileFinish {

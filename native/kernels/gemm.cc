@@ -177,14 +177,14 @@ void multiply_panels(const PanelShape& shape, const float* panels, std::int64_t 
 }
 
 std::size_t gemm_scratch_bytes(const GemmShape& shape, int threads) {
-  const PanelShape panels{&dense_tile(), &panel_pack(), shape.k, shape.n};
+  const PanelShape panels{shape.tile, shape.pack, shape.k, shape.n};
   return line_bytes(panels.floats()) + panels_scratch_bytes(panels, shape.m, threads);
 }
 
 void gemm(const GemmShape& shape, const Matrix& a, const Matrix& b, float* y, std::int64_t y_row,
           float alpha, const Epilogue& epilogue, std::byte* scratch, Pool& pool) {
   if (shape.m <= 0 || shape.n <= 0) return;
-  const PanelShape panels{&dense_tile(), &panel_pack(), shape.k, shape.n};
+  const PanelShape panels{shape.tile, shape.pack, shape.k, shape.n};
   auto* packed = reinterpret_cast<float*>(scratch);
   pool.split(panels.count(), [&](std::int64_t begin, std::int64_t end, int) {
     pack_panels(panels, b, begin, end, packed);

@@ -23,6 +23,9 @@ struct Matrix {
 // b; the addend may be y itself. k = 0 gives a product of zeros.
 struct GemmShape {
   std::int64_t m = 0, n = 0, k = 0;
+  // Chosen with the shape, so that the scratch that was asked for is the one that is used.
+  const DenseTileKernels* tile = &dense_tile();
+  const PanelPackKernels* pack = &panel_pack();
 };
 // Bytes (a multiple of 64) that `gemm` may write at `scratch`, an address divisible by 64.
 std::size_t gemm_scratch_bytes(const GemmShape& shape, int threads);

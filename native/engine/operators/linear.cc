@@ -30,6 +30,11 @@ std::int64_t expected_rows(const Tensor* x) {
   return x->shape[0] == TRIAL_BATCH ? rows / TRIAL_BATCH : rows;
 }
 
+void require_floats(const Tensor& tensor, const char* name) {
+  if (tensor.type == DType::f32) return;
+  throw Mismatch(std::string(name) + " of float32 is needed, found " + tensor.text());
+}
+
 // What Node::fusion says, without a bias of the node's own.
 Epilogue epilogue_of(const Node& node, const Running& running) {
   const Fusion& fusion = node.fusion;
@@ -46,7 +51,8 @@ Epilogue epilogue_of(const Node& node, const Running& running) {
 class Linear : public Operator {
  public:
   // `weight` is [depth, outputs], or [outputs, depth] where `by_rows`.
-  Linear(Making& making, const Tensor& weight, bool by_rows) : node_(making.node()) {
+  Linear(Making& making, const Tensor& weight, bool by_rows)
+      : node_(making.node()), matrices_(making.node().operation == "Gemm") {
     depth_ = weight.shape[by_rows ? 1 : 0];
     outputs_ = weight.shape[by_rows ? 0 : 1];
     const std::int64_t rows = expected_rows(making.trial_input(0));
@@ -61,7 +67,8 @@ class Linear : public Operator {
 
   std::unique_ptr<Prepared> plan(Planning& planning) const override {
     const Tensor& x = planning.input(0);
-    if (x.type != DType::f32) throw Mismatch("float32 is needed, found " + x.text());
+    require_floats(x, matrices_ ? "A" : "x");
+    if (matrices_ && x.rank() != 2) throw Mismatch("A is a matrix, found " + x.text());
     if (x.rank() < 1 || x.shape[x.rank() - 1] != depth_) {
       throw Mismatch("the weight takes " + std::to_string(depth_) + " features, found " + x.text());
     }
@@ -94,6 +101,7 @@ class Linear : public Operator {
   bool own_bias() const { return node_.input(2) != NONE && node_.input(2) != node_.fusion.addend; }
 
   const Node& node_;
+  bool matrices_;  // x has two axes
   std::int64_t depth_ = 0, outputs_ = 0;
   std::unique_ptr<LinearWeights> weights_;
 };
@@ -205,6 +213,10 @@ std::unique_ptr<Operator> make_matmul(Making& making) {
   return std::make_unique<MatMul>(making);
 }
 
+struct PreparedGemm : Prepared {
+  kernels::GemmShape shape;
+};
+
 // alpha * A B + beta * C, either side transposed, C broadcast.
 class Gemm : public Operator {
  public:
@@ -216,12 +228,19 @@ class Gemm : public Operator {
 
   std::unique_ptr<Prepared> plan(Planning& planning) const override {
     const Tensor &a = planning.input(0), &b = planning.input(1);
-    if (a.rank() != 2 || b.rank() != 2) throw Mismatch("matrices are needed");
-    const kernels::GemmShape shape = shape_of(a, b);
+    require_floats(a, "A");
+    require_floats(b, "B");
+    if (a.rank() != 2 || b.rank() != 2) {
+      throw Mismatch("A and B are matrices, found " + a.text() + " and " + b.text());
+    }
+    auto prepared = std::make_unique<PreparedGemm>();
+    const kernels::GemmShape& shape = prepared->shape = shape_of(a, b);
     if (b.shape[right_turned_ ? 1 : 0] != shape.k) {
-      throw Mismatch("the matrices differ in the axis that is summed over");
+      throw Mismatch("the matrices " + a.text() + " and " + b.text() +
+                     " differ in the axis that is summed over");
     }
     if (planning.has(2)) {
+      require_floats(planning.input(2), "C");
       const Shape& c = planning.input(2).shape;
       const bool rows = c.rank() < 2 || c[0] == 1 || c[0] == shape.m;
       const bool columns = c.rank() == 0 || c[c.rank() - 1] == 1 || c[c.rank() - 1] == shape.n;
@@ -229,12 +248,12 @@ class Gemm : public Operator {
     }
     planning.output(0, DType::f32, {shape.m, shape.n});
     planning.scratch(kernels::gemm_scratch_bytes(shape, planning.threads()));
-    return nullptr;
+    return prepared;
   }
 
   void run(const Running& running) const override {
     const Tensor &a = running.input(0), &b = running.input(1);
-    const kernels::GemmShape shape = shape_of(a, b);
+    const kernels::GemmShape& shape = running.prepared<PreparedGemm>().shape;
     float* y = running.output(0).as<float>();
     Epilogue epilogue;
     if (running.has(2)) {

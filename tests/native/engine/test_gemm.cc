@@ -67,12 +67,14 @@ struct Case {
     return y;
   }
 
+  // With the instructions in use now.
   std::vector<float> product(int threads) const {
+    const GemmShape now{shape.m, shape.n, shape.k};
     std::vector<float> y(size(shape.m * y_row), 7.0f);
     Pool pool(threads);
-    CHECK(gemm_scratch_bytes(shape, threads) % 64 == 0);
-    Scratch scratch(gemm_scratch_bytes(shape, threads));
-    gemm(shape, a, b, y.data(), y_row, alpha, epilogue, scratch.data(), pool);
+    CHECK(gemm_scratch_bytes(now, threads) % 64 == 0);
+    Scratch scratch(gemm_scratch_bytes(now, threads));
+    gemm(now, a, b, y.data(), y_row, alpha, epilogue, scratch.data(), pool);
     return y;
   }
 
@@ -157,4 +159,25 @@ TEST("the addend of a product may be where the result goes") {
   Scratch scratch(gemm_scratch_bytes(one.shape, 2));
   gemm(one.shape, one.a, one.b, y.data(), one.y_row, one.alpha, one.epilogue, scratch.data(), pool);
   CHECK(same(y, apart));
+}
+
+TEST("a product whose scratch was measured keeps its instructions") {
+  check::Random random(4);
+  for (Instructions before : {Instructions::portable, Instructions::avx2, Instructions::avx512}) {
+    use_at_most(before);
+    const Case one({100, 130, 513}, false, false, 0, false, random);
+    const GemmShape shape{100, 130, 513};
+    const std::vector<float> expected = one.product(1);
+    const std::size_t bytes = gemm_scratch_bytes(shape, 1);
+    for (Instructions after : {Instructions::portable, Instructions::avx512}) {
+      use_at_most(after);
+      CHECK(gemm_scratch_bytes(shape, 1) == bytes);
+      std::vector<float> y(expected.size());
+      Scratch scratch(bytes);
+      Pool pool(1);
+      gemm(shape, one.a, one.b, y.data(), one.y_row, 1, one.epilogue, scratch.data(), pool);
+      CHECK(same(y, expected));
+    }
+  }
+  use_at_most(Instructions::avx512);
 }

@@ -166,3 +166,32 @@ TEST("inputs that do not fit are refused with what was found") {
   CHECK(message.find("MatMul") != std::string::npos);
   CHECK(message.find("float32[1, 4]") != std::string::npos);
 }
+
+TEST("a product of matrices says which of them does not fit") {
+  const auto message = [](const Shape& shape, const Constant& b, bool with_c) {
+    Sketch sketch;
+    const Value x = sketch.input(std::vector<std::int64_t>(shape.begin(), shape.end()));
+    std::vector<Value> inputs{x, sketch.graph.add_constant("B", b)};
+    if (with_c) {
+      inputs.push_back(sketch.graph.add_constant("C", Constant::make(DType::i64, {2})));
+    }
+    try {
+      sketch.graph.outputs = {sketch.node("Gemm", inputs)};
+      Program program(sketch.graph, {});
+      Pool pool(1);
+      run(program, shape, std::vector<float>(static_cast<std::size_t>(shape.count())), pool);
+    } catch (const Mismatch& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const auto says = [](const std::string& found, const std::string& words) {
+    return found.find("Gemm") != std::string::npos && found.find(words) != std::string::npos;
+  };
+  const Constant floating = floats({2, 2}, {1, 2, 3, 4});
+  CHECK(says(message({1, 2}, Constant::make(DType::i64, {2, 2}), false),
+             "B of float32 is needed, found int64[2, 2]"));
+  CHECK(says(message({1, 2}, floating, true), "C of float32 is needed, found int64[2]"));
+  CHECK(says(message({1, 1, 2}, floating, false), "A is a matrix, found float32[1, 1, 2]"));
+  CHECK(message({1, 2}, floating, false).empty());
+}
