@@ -8,7 +8,8 @@
 namespace laconic::kernels {
 
 // Whether winograd_conv takes such a convolution (3 x 3, neither stride nor dilation nor groups)
-// and is estimated to be clearly faster than the plain sum.
+// and is estimated to be clearly faster than the plain sum; not for images of unknown size, of
+// height 0.
 bool prefers_winograd(const ConvShape& shape);
 
 // Transforms and packs `weights` [outputs, channels, 3, 3] into 16 values for each 9; form() is

@@ -31,7 +31,9 @@ bool prefers_winograd(const ConvShape& shape) {
   const bool possible = shape.kernel_height == 3 && shape.kernel_width == 3 &&
                         shape.stride_y == 1 && shape.stride_x == 1 && shape.dilation_y == 1 &&
                         shape.dilation_x == 1 && shape.groups == 1;
-  return possible && winograd_conv_cost(shape) < 0.9 * plain_cost(shape);
+  // Both estimates of an image of unknown size are of nothing but their start.
+  if (!possible || shape.height == 0) return false;
+  return winograd_conv_cost(shape) < 0.9 * plain_cost(shape);
 }
 
 double dense_conv_cost(const ConvShape& shape) {

@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "kernels/best_conv.h"
+#include "kernels/instructions.h"
 
 namespace {
 
@@ -25,16 +26,34 @@ std::string form_of(const ConvShape& shape, double zeros) {
   return best_conv(random.floats(size, zeros).data(), shape)->form();
 }
 
+// What is expected holds for every set of instructions.
+template <typename Body>
+void in_every_set(const Body& body) {
+  for (Instructions set : {Instructions::portable, Instructions::avx2, Instructions::avx512}) {
+    use_at_most(set);
+    body();
+  }
+  use_at_most(Instructions::avx512);
+}
+
 }  // namespace
 
 TEST("weights without zeros are kept in full and weights with many are not") {
-  CHECK(form_of(three_by_three(64, 28, 1), 0.0) == "dense");
-  CHECK(form_of(three_by_three(64, 28, 1), 0.9) == "sparse");
+  ConvShape apart = three_by_three(64, 28, 1);
+  apart.stride_y = apart.stride_x = 2;
+  apart.out_height = apart.out_width = 14;
+  in_every_set([&] {
+    CHECK(form_of(apart, 0.0) == "dense");
+    CHECK(form_of(three_by_three(64, 28, 1), 0.0) == "winograd");
+    CHECK(form_of(three_by_three(64, 28, 1), 0.9) == "sparse");
+  });
 }
 
 TEST("where the size of the images is not known the share of zeros decides") {
-  CHECK(form_of(three_by_three(64, 0, 1), 0.3) == "dense");
-  CHECK(form_of(three_by_three(64, 0, 1), 0.9) == "sparse");
+  in_every_set([] {
+    CHECK(form_of(three_by_three(64, 0, 1), 0.3) == "dense");
+    CHECK(form_of(three_by_three(64, 0, 1), 0.9) == "sparse");
+  });
 }
 
 TEST("filters of one channel each are kept in the form for them") {
