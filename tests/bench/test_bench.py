@@ -53,6 +53,10 @@ def test_the_networks_and_goals_are_those_of_the_table():
     assert asked[("resnet56", "90 % zeros")] == (5, 2)
     assert asked[("resnet50", "80 % zeros")] == (2.2, None)
     assert asked[("linear", "91 % zeros, 5 bits")] == (6, None)
+    dense = {name: least for (name, setting), (least, _) in asked.items() if setting == "dense"}
+    others = dict.fromkeys(("resnet50", "vgg16", "mobilenet-v2"), 1 / 1.3)
+    assert dense == {"resnet56": 1 / 1.2, **others}
+    assert CASES["lstm"].settings[0].batches == CASES["lstm"].batches == (1, 32)
     assert set(CASES) == {
         "resnet56", "resnet50", "vgg16", "mobilenet-v2", "linear", "lstm", "binary",
     }  # fmt: skip
