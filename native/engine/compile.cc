@@ -140,7 +140,7 @@ bool fold(const Graph& graph, int index, const Options& options, Constants& cons
   for (std::size_t i = 0; i < made.size(); ++i) {
     outputs.push_back(node.outputs[i] == NONE ? nullptr : &made[i].tensor);
   }
-  if (!filled) {
+  if (!filled && !planning.makes_nothing()) {
     Pool alone(1);
     const Buffer scratch(planning.scratch_bytes());
     operation->run(Running(inputs.data(), static_cast<int>(inputs.size()), outputs.data(),

@@ -47,6 +47,13 @@ std::vector<double> Planning::reals(int index) const {
   return out;
 }
 
+bool Planning::makes_nothing() const {
+  for (const Output& output : outputs_) {
+    if (output.declared && output.tensor.count() > 0) return false;
+  }
+  return true;
+}
+
 Planning::Output& Planning::declare(int index) {
   if (index >= outputs()) {
     throw Mismatch("the program wants " + std::to_string(outputs()) + " outputs, not " +

@@ -76,6 +76,8 @@ class Planning {
   // Mismatch when a wanted output was not declared.
   void require_wanted() const;
   std::size_t scratch_bytes() const { return scratch_; }
+  // Whether every output is without items: there is nothing to run.
+  bool makes_nothing() const;
 
  private:
   void* known_memory(int index, DType type, const Shape& shape);

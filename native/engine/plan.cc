@@ -101,6 +101,7 @@ bool Planner::plan_statically(int node_index, const Operator& operation, Step& s
     throw Mismatch(blame(graph_, node_index, inputs, error.what()));
   }
   step.scratch_bytes = planning.scratch_bytes();
+  step.makes_nothing = planning.makes_nothing();
   if (compute_now(node, operation, planning, step)) {
     step.node = NONE;
     return true;
@@ -140,7 +141,7 @@ bool Planner::compute_now(const Node& node, const Operator& operation, const Pla
     plan_->kept.push_back(memory.owner);
     made.push_back(memory.tensor);
   }
-  if (!filled) {
+  if (!filled && !step.makes_nothing) {
     Pool alone(1);
     const Buffer scratch(step.scratch_bytes);
     const auto inputs = pointers(plan_->values, node.inputs);

@@ -17,6 +17,7 @@ struct Step {
   std::unique_ptr<Prepared> prepared;
   // Its outputs' shapes depend on values that only the run knows: planned again each time.
   bool dynamic = false;
+  bool makes_nothing = false;  // all its outputs are without items
   std::size_t scratch_bytes = 0;
   std::size_t scratch_place = 0;
 };

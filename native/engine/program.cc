@@ -78,7 +78,9 @@ void Program::execute(Workspace& workspace, Pool& pool, const Watch& watch) cons
   const Plan& plan = *workspace.planned->plan;
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
     const Step& step = plan.steps[i];
-    if (step.dynamic) {
+    if (step.makes_nothing) {
+      // Kernels need not know empty images.
+    } else if (step.dynamic) {
       run_dynamically(workspace, i, pool);
     } else {
       const auto& inputs = workspace.inputs[i];
@@ -125,7 +127,7 @@ void Program::run_dynamically(Workspace& workspace, std::size_t index, Pool& poo
       filled = false;
     }
   }
-  if (filled) return;
+  if (filled || planning.makes_nothing()) return;
   std::byte* scratch = workspace.scratch.grow(planning.scratch_bytes());
   operators_[node_index]->run(Running(inputs.data(), static_cast<int>(inputs.size()),
                                       outputs.data(), static_cast<int>(outputs.size()),

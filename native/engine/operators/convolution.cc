@@ -69,7 +69,7 @@ class Conv : public Operator {
     made.push(prepared->shape.out_width);
     planning.output(0, DType::f32, made);
     check_epilogue(planning, made);
-    if (weights_ != nullptr) {
+    if (weights_ != nullptr && made.count() > 0) {
       prepared->plan = weights_->plan(prepared->shape);
       planning.scratch(prepared->plan->scratch_bytes(prepared->images, planning.threads()));
     }

@@ -32,8 +32,10 @@ def gather(x: Array, indices: Array, /, *, axis: int = 0) -> Array:
 
 
 def gather_elements(x: Array, indices: Array, /, *, axis: int = 0) -> Array:
-    """For each place, the entry along one axis that the index there names."""
-    return np.take_along_axis(x, indices, axis)
+    """For each place of `indices`, the entry along one axis that the index there names."""
+    along = axis % max(1, x.ndim)
+    within = tuple(slice(None if i == along else n) for i, n in enumerate(indices.shape))
+    return np.take_along_axis(x[within], indices, axis)
 
 
 def triangle(x: Array, k: Array | None = None, /, *, upper: int = 1) -> Array:
