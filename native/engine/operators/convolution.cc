@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "engine/operators/conv_nd.h"
+#include "engine/operators/conv_windows.h"
 #include "engine/operators/tables.h"
 #include "engine/operators/windows.h"
 #include "kernels/best_conv.h"
@@ -144,21 +145,7 @@ class Conv : public Operator {
   }
 
   ConvShape image_shape(ConvShape shape, const Tensor& x, const Tensor& weight) const {
-    if (x.shape[1] != shape.channels) {
-      throw Mismatch("the weight takes " + std::to_string(shape.channels) + " channels");
-    }
-    const std::vector<std::int64_t> sizes(x.shape.begin() + 2, x.shape.end());
-    const std::vector<std::int64_t> kernel(weight.shape.begin() + 2, weight.shape.end());
-    const auto windows = windows_of(node_, sizes, kernel);
-    shape.width = windows.back().size;
-    shape.out_width = windows.back().count;
-    shape.pad_left = windows.back().pad_begin;
-    shape.height = shape.out_height = 1;
-    if (windows.size() == 2) {
-      shape.height = windows[0].size;
-      shape.out_height = windows[0].count;
-      shape.pad_top = windows[0].pad_begin;
-    }
+    place_windows(node_, x, weight, shape);
     return shape;
   }
 

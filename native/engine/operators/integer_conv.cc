@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "engine/operators/codes.h"
+#include "engine/operators/conv_windows.h"
 #include "engine/operators/tables.h"
-#include "engine/operators/windows.h"
 #include "kernels/int8_conv.h"
 #include "kernels/quantize.h"
 
@@ -98,7 +98,7 @@ class IntegerConv : public Operator {
     }
     auto prepared = std::make_unique<PreparedConv>();
     prepared->shape = shape_of(weight.shape);
-    place_windows(prepared->shape, x, weight);
+    place_windows(node_, x, weight, prepared->shape);
     check_zeros(planning, places_.x_zero, x.type, 1);
     check_zeros(planning, places_.weight_zero, weight.type, weight.shape[0]);
     prepared->images = x.shape[0];
@@ -142,28 +142,6 @@ class IntegerConv : public Operator {
     shape.kernel_height = weight.rank() == 4 ? weight[2] : 1;
     shape.kernel_width = weight[weight.rank() - 1];
     return shape;
-  }
-
-  void place_windows(ConvShape& shape, const Tensor& x, const Tensor& weight) const {
-    if (x.shape[1] != shape.channels) {
-      throw Mismatch("the weight takes " + std::to_string(shape.channels) + " channels");
-    }
-    const std::vector<std::int64_t> sizes(x.shape.begin() + 2, x.shape.end());
-    const std::vector<std::int64_t> kernel(weight.shape.begin() + 2, weight.shape.end());
-    const auto windows = windows_of(node_, sizes, kernel);
-    shape.width = windows.back().size;
-    shape.out_width = windows.back().count;
-    shape.pad_left = windows.back().pad_begin;
-    shape.stride_x = windows.back().stride;
-    shape.dilation_x = windows.back().dilation;
-    shape.height = shape.out_height = 1;
-    if (windows.size() == 2) {
-      shape.height = windows[0].size;
-      shape.out_height = windows[0].count;
-      shape.pad_top = windows[0].pad_begin;
-      shape.stride_y = windows[0].stride;
-      shape.dilation_y = windows[0].dilation;
-    }
   }
 
   Int8Conv packed(const Tensor& weight, const Tensor* zeros) const {

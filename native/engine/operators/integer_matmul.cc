@@ -1,6 +1,7 @@
 // MatMulInteger and QLinearMatMul.
 #include <algorithm>
 
+#include "engine/operators/broadcast.h"
 #include "engine/operators/codes.h"
 #include "engine/operators/tables.h"
 #include "kernels/int8_linear.h"
@@ -103,7 +104,8 @@ class IntegerMatMul : public Operator {
     }
     check_zeros(planning, places_.left_zero, a.type, out->rows);
     check_zeros(planning, places_.right_zero, b.type, out->outputs);
-    out->stack = stack_of(out->left, out->right);
+    out->stack = broadcast(Shape(out->left.begin(), out->left.end() - 2),
+                           Shape(out->right.begin(), out->right.end() - 2));
     out->count = out->stack.count();
     Shape made = out->stack;
     if (a.rank() > 1) made.push(out->rows);
@@ -150,20 +152,6 @@ class IntegerMatMul : public Operator {
   }
 
  private:
-  static Shape stack_of(const Shape& left, const Shape& right) {
-    const int rank = std::max(left.rank(), right.rank()) - 2;
-    Shape out;
-    for (int axis = 0; axis < rank; ++axis) {
-      const int i = axis - (rank - (left.rank() - 2)), j = axis - (rank - (right.rank() - 2));
-      const std::int64_t a = i < 0 ? 1 : left[i], b = j < 0 ? 1 : right[j];
-      if (a != b && a != 1 && b != 1) {
-        throw Mismatch("stacks of " + left.text() + " and " + right.text());
-      }
-      out.push(a == 1 ? b : a);
-    }
-    return out;
-  }
-
   // The matrix that begins at item `first` of a tensor.
   static Int8Linear packed(const Tensor& right, const std::vector<std::int8_t>& items,
                            std::int64_t first, const Tensor* zeros) {

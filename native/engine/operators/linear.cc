@@ -1,6 +1,7 @@
 // MatMul and Gemm: by packed weights where one side is constant, else of two activations.
 #include <algorithm>
 
+#include "engine/operators/broadcast.h"
 #include "engine/operators/tables.h"
 #include "kernels/best_linear.h"
 #include "kernels/gemm.h"
@@ -136,7 +137,8 @@ class MatMul : public Operator {
     if (right[right.rank() - 2] != shape.k) {
       throw Mismatch(a.text() + " and " + b.text() + " differ in the axis that is summed over");
     }
-    const Shape stack = broadcast_stacks(left, right);
+    const Shape stack =
+        broadcast(Shape(left.begin(), left.end() - 2), Shape(right.begin(), right.end() - 2));
     prepared->left = places(left, stack, shape.m * shape.k);
     prepared->right = places(right, stack, shape.k * shape.n);
     Shape made = stack;
@@ -172,20 +174,6 @@ class MatMul : public Operator {
   }
 
  private:
-  static Shape broadcast_stacks(const Shape& left, const Shape& right) {
-    const int rank = std::max(left.rank(), right.rank()) - 2;
-    Shape out;
-    for (int axis = 0; axis < rank; ++axis) {
-      const int i = axis - (rank - (left.rank() - 2)), j = axis - (rank - (right.rank() - 2));
-      const std::int64_t a = i < 0 ? 1 : left[i], b = j < 0 ? 1 : right[j];
-      if (a != b && a != 1 && b != 1) {
-        throw Mismatch("stacks of " + left.text() + " and " + right.text());
-      }
-      out.push(a == 1 ? b : a);
-    }
-    return out;
-  }
-
   // Where the matrix for each index of `stack` begins in a stack of this shape.
   static std::vector<std::int64_t> places(const Shape& shape, const Shape& stack,
                                           std::int64_t items) {
