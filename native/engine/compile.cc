@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "engine/evaluate.h"
 #include "engine/fuse.h"
 #include "engine/program.h"
 #include "engine/trials.h"
@@ -117,36 +118,10 @@ bool fold(const Graph& graph, int index, const Options& options, Constants& cons
   } catch (const Mismatch& error) {
     throw Mismatch(blame(graph, index, inputs, error.what()));
   }
-  std::vector<Constant> made;
   std::size_t bytes = 0;
-  bool filled = true;
-  for (const Planning::Output& result : planning.results()) {
-    bytes += result.tensor.bytes();
-    filled = filled && result.owner != nullptr;
-  }
+  for (const Planning::Output& result : planning.results()) bytes += result.tensor.bytes();
   if (bytes > MOST_FOLDED_BYTES) return false;
-  for (const Planning::Output& result : planning.results()) {
-    Constant memory{result.tensor, result.owner};
-    if (result.owner == nullptr) {
-      memory = Constant::make(result.tensor.type, result.tensor.shape);
-      if (result.alias != NONE) {
-        std::copy_n(static_cast<const std::byte*>(planning.input(result.alias).data),
-                    memory.tensor.bytes(), static_cast<std::byte*>(memory.tensor.data));
-      }
-    }
-    made.push_back(memory);
-  }
-  std::vector<const Tensor*> outputs;
-  for (std::size_t i = 0; i < made.size(); ++i) {
-    outputs.push_back(node.outputs[i] == NONE ? nullptr : &made[i].tensor);
-  }
-  if (!filled && !planning.makes_nothing()) {
-    Pool alone(1);
-    const Buffer scratch(planning.scratch_bytes());
-    operation->run(Running(inputs.data(), static_cast<int>(inputs.size()), outputs.data(),
-                           static_cast<int>(outputs.size()), prepared.get(), scratch.data(),
-                           alone));
-  }
+  const auto made = evaluate(node, *operation, inputs, planning, prepared.get());
   for (std::size_t i = 0; i < made.size(); ++i) {
     if (node.outputs[i] != NONE) constants.add(node.outputs[i], made[i]);
   }

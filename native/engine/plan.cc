@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/arena.h"
+#include "engine/evaluate.h"
 
 namespace laconic::engine {
 
@@ -125,36 +126,11 @@ bool Planner::compute_now(const Node& node, const Operator& operation, const Pla
     known = known && (tensor == nullptr || tensor->data != nullptr || tensor->count() == 0);
   }
   if (!filled && (!known || bytes > MOST_KNOWN_BYTES)) return false;
-  std::vector<Tensor> made;
-  for (std::size_t i = 0; i < planning.results().size(); ++i) {
-    const Planning::Output& result = planning.results()[i];
-    Constant memory{result.tensor, result.owner};
-    if (result.declared && result.owner == nullptr) {
-      memory = Constant::make(result.tensor.type, result.tensor.shape);
-      if (result.alias != NONE) {
-        const void* from = planning.input(result.alias).data;
-        if (from != nullptr)
-          std::copy_n(static_cast<const std::byte*>(from), memory.tensor.bytes(),
-                      static_cast<std::byte*>(memory.tensor.data));
-      }
-    }
-    plan_->kept.push_back(memory.owner);
-    made.push_back(memory.tensor);
-  }
-  if (!filled && !step.makes_nothing) {
-    Pool alone(1);
-    const Buffer scratch(step.scratch_bytes);
-    const auto inputs = pointers(plan_->values, node.inputs);
-    std::vector<const Tensor*> outputs;
-    for (std::size_t i = 0; i < made.size(); ++i) {
-      outputs.push_back(node.outputs[i] == NONE ? nullptr : &made[i]);
-    }
-    operation.run(Running(inputs.data(), static_cast<int>(inputs.size()), outputs.data(),
-                          static_cast<int>(outputs.size()), step.prepared.get(), scratch.data(),
-                          alone));
-  }
+  const auto inputs = pointers(plan_->values, node.inputs);
+  const auto made = evaluate(node, operation, inputs, planning, step.prepared.get());
   for (std::size_t i = 0; i < made.size(); ++i) {
-    if (node.outputs[i] != NONE) input(node.outputs[i], made[i]);
+    plan_->kept.push_back(made[i].owner);
+    if (node.outputs[i] != NONE) input(node.outputs[i], made[i].tensor);
   }
   return true;
 }
