@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <random>
@@ -54,6 +56,16 @@ class Random {
  private:
   std::mt19937 bits_;
   std::normal_distribution<float> normal_;
+};
+
+// A scratch buffer at an address divisible by 64, filled with NaN.
+struct Scratch {
+  explicit Scratch(std::size_t bytes) : memory(bytes / 4 + 16, NAN) {}
+  std::byte* data() {
+    const auto at = reinterpret_cast<std::uintptr_t>(memory.data());
+    return reinterpret_cast<std::byte*>((at + 63) / 64 * 64);
+  }
+  std::vector<float> memory;
 };
 
 // The largest difference, relative to the largest expected magnitude.

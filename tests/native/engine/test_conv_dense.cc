@@ -7,20 +7,11 @@
 #include "kernels/instructions.h"
 
 using namespace laconic::kernels;
+using check::Scratch;
 
 namespace {
 
 std::size_t size(std::int64_t count) { return static_cast<std::size_t>(count); }
-
-// A scratch buffer at an address divisible by 64, filled with NaN.
-struct Scratch {
-  explicit Scratch(std::size_t bytes) : memory(bytes / 4 + 16, NAN) {}
-  std::byte* data() {
-    const auto at = reinterpret_cast<std::uintptr_t>(memory.data());
-    return reinterpret_cast<std::byte*>((at + 63) / 64 * 64);
-  }
-  std::vector<float> memory;
-};
 
 ConvShape shape_of(int channels, int outputs, int groups, int height, int width, int kernel_y,
                    int kernel_x, int stride_y, int stride_x, int dilation, int pad_y, int pad_x) {

@@ -6,19 +6,11 @@
 #include "kernels/instructions.h"
 
 using namespace laconic::kernels;
+using check::Scratch;
 
 namespace {
 
 std::size_t size(std::int64_t count) { return static_cast<std::size_t>(count); }
-
-struct Scratch {
-  explicit Scratch(std::size_t bytes) : memory(bytes / 4 + 16, NAN) {}
-  std::byte* data() {
-    const auto at = reinterpret_cast<std::uintptr_t>(memory.data());
-    return reinterpret_cast<std::byte*>((at + 63) / 64 * 64);
-  }
-  std::vector<float> memory;
-};
 
 // Two matrices, either of them transposed or a part of wider rows.
 struct Case {
