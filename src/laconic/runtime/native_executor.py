@@ -33,6 +33,7 @@ ONNX_NUMBERS = {
     "uint64": 13,
 }
 """What the engine computes in, as ONNX numbers types."""
+DTYPES = frozenset(np.dtype(name) for name in ONNX_NUMBERS)
 FLOAT16, BFLOAT16 = 10, 16
 MOST_THREADS = 64
 DTYPE_ATTRIBUTES = ("to", "dtype")
@@ -298,6 +299,9 @@ def _number(dtype: np.dtype[Any], what: str) -> int:
 def _readable(given: Array, what: str) -> Array:
     """The values in a dtype of the engine, in its byte order, without gaps and aligned."""
     array = np.asarray(given)
+    flags = array.flags
+    if flags.c_contiguous and flags.aligned and array.dtype in DTYPES:
+        return array  # in a small network, asking further takes longer than a layer
     _number(array.dtype, what)
     name = "float32" if array.dtype.name == "float16" else array.dtype.name
     # Vector instructions and the C++ compiler take alignment for granted.
