@@ -29,8 +29,14 @@ class Prepared {
 // The view of Operator::plan: shapes in, shapes out.
 class Planning {
  public:
-  Planning(const Node& node, std::vector<const Tensor*> inputs, int threads)
-      : node_(node), inputs_(std::move(inputs)), threads_(threads), outputs_(node.outputs.size()) {}
+  Planning(const Node& node, std::vector<const Tensor*> inputs, int threads,
+           std::int64_t made_apart = 0)
+      : node_(node),
+        inputs_(std::move(inputs)),
+        threads_(threads),
+        outputs_(node.outputs.size()),
+        apart_(inputs_.size(), -1),
+        made_apart_(made_apart) {}
 
   int inputs() const { return static_cast<int>(inputs_.size()); }
   bool has(int input) const {
@@ -61,6 +67,15 @@ class Planning {
   // After `output`: it may lie in the same memory as this input (item i of one is written only
   // after item i of the other was read for the last time). Kept when types and sizes allow it.
   void may_overwrite(int output, int input);
+  // The input may have rows of zeros between its planes (Tensor::apart); `wanted` of them would
+  // make the operator faster. Planned again when it gets some.
+  void may_be_apart(int input, std::int64_t wanted) {
+    apart_[static_cast<std::size_t>(input)] = wanted;
+  }
+  // The output 0 may have such rows, which `run` then writes too.
+  void may_make_apart() { makes_apart_ = true; }
+  // How many it has.
+  std::int64_t made_apart() const { return made_apart_; }
   // `run` gets this many bytes at an address divisible by 64.
   void scratch(std::size_t bytes) { scratch_ = bytes; }
   int threads() const { return threads_; }
@@ -73,6 +88,9 @@ class Planning {
     std::shared_ptr<const void> owner;
   };
   const std::vector<Output>& results() const { return outputs_; }
+  // By input: how many rows of zeros it would like between planes, -1 where it takes none.
+  const std::vector<std::int64_t>& apart() const { return apart_; }
+  bool makes_apart() const { return makes_apart_; }
   // Mismatch when a wanted output was not declared.
   void require_wanted() const;
   std::size_t scratch_bytes() const { return scratch_; }
@@ -88,6 +106,9 @@ class Planning {
   int threads_;
   std::vector<Output> outputs_;
   std::size_t scratch_ = 0;
+  std::vector<std::int64_t> apart_;
+  bool makes_apart_ = false;
+  std::int64_t made_apart_;
 };
 
 // The view of Operator::run: memory everywhere. Inputs are not written.

@@ -22,6 +22,19 @@ std::vector<const Tensor*> pointers(const std::vector<Tensor>& values,
   return out;
 }
 
+// Bytes of the rows of zeros before the first plane, with which it begins at a multiple of 64.
+std::size_t lead_bytes(const Tensor& tensor) {
+  if (tensor.apart == 0) return 0;
+  return (static_cast<std::size_t>(tensor.apart * tensor.shape[3]) * sizeof(float) + 63) / 64 * 64;
+}
+
+std::size_t room_bytes(const Tensor& tensor) {
+  if (tensor.apart == 0) return tensor.bytes();
+  const std::int64_t plane = (tensor.shape[2] + tensor.apart) * tensor.shape[3];
+  return lead_bytes(tensor) +
+         static_cast<std::size_t>(tensor.shape.count(0, 2) * plane) * sizeof(float);
+}
+
 }  // namespace
 
 std::string blame(const Graph& graph, int node, const std::vector<const Tensor*>& inputs,
@@ -72,6 +85,8 @@ void Planner::step(int node_index, const Operator& operation) {
   const Node& node = graph_.nodes[static_cast<std::size_t>(node_index)];
   Step step;
   step.node = node_index;
+  habits_.resize(plan_->steps.size() + 1);
+  habits_.back() = {&operation, {}, false};
   if (!plan_statically(node_index, operation, step)) {
     step.dynamic = true;
     // Each run makes these anew, outside the arena.
@@ -103,6 +118,8 @@ bool Planner::plan_statically(int node_index, const Operator& operation, Step& s
   }
   step.scratch_bytes = planning.scratch_bytes();
   step.makes_nothing = planning.makes_nothing();
+  habits_.back().apart = planning.apart();
+  habits_.back().makes_apart = planning.makes_apart();
   if (compute_now(node, operation, planning, step)) {
     step.node = NONE;
     return true;
@@ -197,8 +214,68 @@ std::unique_ptr<Plan> Planner::finish() {
     const Value root = states_[static_cast<std::size_t>(value)].root;
     states_[static_cast<std::size_t>(root)].dies = end;
   }
+  lay_apart();
   place_values();
   return std::move(plan_);
+}
+
+// By value: how many rows of zeros between its planes its readers would like; -1 where one of them
+// takes none.
+std::vector<std::int64_t> Planner::rows_wanted() const {
+  std::vector<std::int64_t> out(states_.size(), 0);
+  for (Value value : graph_.outputs) out[static_cast<std::size_t>(value)] = -1;
+  for (std::size_t i = 0; i < plan_->steps.size(); ++i) {
+    const Node& node = graph_.nodes[static_cast<std::size_t>(plan_->steps[i].node)];
+    const std::vector<std::int64_t>& apart = habits_[i].apart;
+    for (std::size_t j = 0; j < node.inputs.size(); ++j) {
+      if (node.inputs[j] == NONE) continue;
+      std::int64_t& rows = out[static_cast<std::size_t>(node.inputs[j])];
+      const std::int64_t wanted = apart.empty() ? -1 : apart[j];
+      rows = rows < 0 || wanted < 0 ? -1 : std::max(rows, wanted);
+    }
+  }
+  return out;
+}
+
+// Whether it has a place in the arena for itself.
+bool Planner::lies_alone(Value value) const {
+  const State& own = states_[static_cast<std::size_t>(value)];
+  return own.shaped && !own.given && own.root == value &&
+         std::count_if(states_.begin(), states_.end(),
+                       [&](const State& state) { return state.root == value; }) == 1;
+}
+
+// Convolutions that follow each other agree on rows of zeros between planes: where all readers and
+// the writer of a value take them, the readers need not copy it to have them.
+void Planner::lay_apart() {
+  const std::vector<std::int64_t> wanted = rows_wanted();
+  std::vector<bool> changed(plan_->values.size(), false);
+  for (std::size_t i = 0; i < plan_->steps.size(); ++i) {
+    if (!habits_[i].makes_apart) continue;
+    const Value value = graph_.nodes[static_cast<std::size_t>(plan_->steps[i].node)].outputs[0];
+    const auto at = static_cast<std::size_t>(value);
+    if (wanted[at] < 1 || !lies_alone(value)) continue;
+    plan_->values[at].apart = wanted[at];
+    changed[at] = true;
+  }
+  const auto touches = [&](const std::vector<Value>& values) {
+    return std::any_of(values.begin(), values.end(), [&](Value value) {
+      return value != NONE && changed[static_cast<std::size_t>(value)];
+    });
+  };
+  for (std::size_t i = 0; i < plan_->steps.size(); ++i) {
+    const Node& node = graph_.nodes[static_cast<std::size_t>(plan_->steps[i].node)];
+    if (touches(node.inputs) || touches(node.outputs)) plan_again(i);
+  }
+}
+
+void Planner::plan_again(std::size_t step) {
+  Step& again = plan_->steps[step];
+  const Node& node = graph_.nodes[static_cast<std::size_t>(again.node)];
+  const Tensor& made = plan_->values[static_cast<std::size_t>(node.outputs[0])];
+  Planning planning(node, pointers(plan_->values, node.inputs), threads_, made.apart);
+  again.prepared = habits_[step].operation->plan(planning);
+  again.scratch_bytes = planning.scratch_bytes();
 }
 
 void Planner::place_values() {
@@ -208,7 +285,7 @@ void Planner::place_values() {
     const State& state = states_[i];
     const bool own = state.root == static_cast<Value>(i) && !state.given && state.shaped;
     if (!own) continue;
-    tenants.push_back({plan_->values[i].bytes(), state.born, state.dies, 0});
+    tenants.push_back({room_bytes(plan_->values[i]), state.born, state.dies, 0});
     values.push_back(i);
   }
   const std::size_t first_scratch = tenants.size();
@@ -218,7 +295,8 @@ void Planner::place_values() {
   }
   plan_->arena_bytes = place_tenants(tenants);
   for (std::size_t i = 0; i < values.size(); ++i) {
-    plan_->places[values[i]] = static_cast<std::int64_t>(tenants[i].place);
+    const std::size_t place = tenants[i].place + lead_bytes(plan_->values[values[i]]);
+    plan_->places[values[i]] = static_cast<std::int64_t>(place);
   }
   for (std::size_t i = 0; i < plan_->steps.size(); ++i) {
     plan_->steps[i].scratch_place = tenants[first_scratch + i].place;

@@ -54,6 +54,12 @@ class Planner {
   std::unique_ptr<Plan> finish();
 
  private:
+  // What a step said about rows of zeros between planes (Tensor::apart).
+  struct Habit {
+    const Operator* operation = nullptr;
+    std::vector<std::int64_t> apart;  // Planning::apart; empty: takes none
+    bool makes_apart = false;
+  };
   struct State {
     bool shaped = false;  // type and shape are known
     Value root = NONE;    // the value whose memory it shares (itself, mostly)
@@ -68,11 +74,16 @@ class Planner {
                    const Step& step);
   void note_uses(const Node& node, int step);
   bool may_share(const Node& node, const Planning::Output& result, Value output, int step) const;
+  std::vector<std::int64_t> rows_wanted() const;
+  bool lies_alone(Value value) const;
+  void lay_apart();
+  void plan_again(std::size_t step);
   void place_values();
 
   const Graph& graph_;
   int threads_;
   std::vector<State> states_;
+  std::vector<Habit> habits_;     // of the steps
   std::vector<int> last_reader_;  // the last node that reads each value; nodes.size() for outputs
   std::unique_ptr<Plan> plan_;
 };

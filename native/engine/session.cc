@@ -68,6 +68,7 @@ Session::~Session() = default;
 
 void Session::run(const std::vector<Tensor>& inputs, Pool& pool, const Program::Take& take,
                   const Program::Watch& watch) {
+  const Pool::Awake awake(pool);
   if (first_ == nullptr) return second_->run(inputs, pool, take, watch);
   const std::size_t all = second_->graph().inputs.size() - first_->graph().outputs.size();
   if (inputs.size() != all) {

@@ -133,6 +133,9 @@ struct Tensor {
   DType type = DType::f32;
   Shape shape;
   void* data = nullptr;
+  // Of [images, channels, height, width]: so many rows of zeros lie behind each plane and before
+  // the first. Others than 0 reach only operators that said that they take it (Planning).
+  std::int64_t apart = 0;
 
   std::int64_t count() const { return shape.count(); }
   std::size_t bytes() const { return static_cast<std::size_t>(count()) * size_of(type); }

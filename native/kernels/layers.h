@@ -29,6 +29,9 @@ struct ConvShape {
   std::int64_t stride_y = 1, stride_x = 1;
   std::int64_t dilation_y = 1, dilation_x = 1;
   std::int64_t pad_top = 0, pad_left = 0;  // below and to the right: what the output's size needs
+  // Rows of zeros behind each plane of x, of y and of the addend, and before the first of all; only
+  // as ConvPlan::may_lie_apart allows. A plan writes those of y.
+  std::int64_t x_apart = 0, y_apart = 0, addend_apart = 0;
 
   std::int64_t depth() const { return channels / groups * kernel_height * kernel_width; }
 };
@@ -39,8 +42,13 @@ class ConvPlan {
   virtual ~ConvPlan() = default;
   // Bytes (a multiple of 64) that `run` may write, at an address divisible by 64.
   virtual std::size_t scratch_bytes(std::int64_t images, int threads) const = 0;
-  // x [images, channels, height, width] to y [images, outputs, out_height, out_width], both dense;
-  // nothing outside x is read. Several threads may run one plan, each with its own scratch.
+  // Whether x, y and the addend may have rows of zeros between their planes.
+  virtual bool may_lie_apart() const { return false; }
+  // So many rows of zeros between the planes of x would make a plan faster; 0: none.
+  virtual std::int64_t wanted_apart() const { return 0; }
+  // x [images, channels, height, width] to y [images, outputs, out_height, out_width], both dense
+  // but for the rows of zeros of the shape; nothing else outside x is read. Several threads may run
+  // one plan, each with its own scratch.
   virtual void run(const float* x, float* y, std::int64_t images, const Epilogue& epilogue,
                    std::byte* scratch, Pool& pool) const = 0;
 };

@@ -6,7 +6,8 @@
 // slab[offset + q + shift] for a tap of the kernel. The offset is a multiple of the vector's length
 // where the pitch is one. The shift, the horizontal part, is the same for all taps of a run: the
 // sums of a run are slid by so many lanes once, in registers, at its end. So the loads of the inner
-// loop are aligned and the input lies in the slab once, not once for each tap.
+// loop are aligned and the input lies in the slab once, not once for each tap. Where rows begin
+// with a vector and rows of zeros lie between the planes of the input, it is its own slab.
 #pragma once
 
 #include <cstddef>
@@ -48,13 +49,13 @@ struct SparseTile {
 
   // Where the outputs go: `rows` rows of `width` pixels, y_row floats apart, y_plane an output.
   float* y;
-  std::int64_t y_plane, y_row;
+  std::int64_t y_plane, y_row, addend_plane;
   int rows, width;
   bool spill;           // a row may be written beyond its end: the tile's next row follows there
   int pitch;            // pixel (row, column) of the output is lane row * pitch + column
   const float* scale;   // by output, or null
   const float* bias;    // by output, or null
-  const float* addend;  // as y, or null
+  const float* addend;  // as y, addend_plane floats an output, or null
   float low, high;
 };
 

@@ -14,14 +14,24 @@ SparseConvPlan::SparseConvPlan(const SparseFilters& filters, const ConvShape& sh
     : kernels_(sparse_conv_kernels()),
       fill_(sparse_fill_kernels().fill),
       shape_(flattened(shape)),
+      flat_(shape_.height != shape.height),
       tiling_(choose_tiling(shape_, static_cast<std::int64_t>(filters.values.size()),
                             {kernels_.lanes, kernels_.vectors})),
       y_(shape_.kernel_height, shape_.stride_y, shape_.dilation_y, shape_.pad_top),
-      x_(shape_.kernel_width, shape_.stride_x, shape_.dilation_x, shape_.pad_left) {
+      x_(shape_.kernel_width, shape_.stride_x, shape_.dilation_x, shape_.pad_left),
+      wanted_apart_(find_wanted(filters)) {
   plan_runs();
   plan_taps();
   plan_masks();
   plan_terms(filters);
+}
+
+std::int64_t SparseConvPlan::find_wanted(const SparseFilters& filters) const {
+  ConvShape other = shape_;
+  other.x_apart = rows_outside(shape_, y_);
+  const SparseTiling tiling = choose_tiling(other, static_cast<std::int64_t>(filters.values.size()),
+                                            {kernels_.lanes, kernels_.vectors});
+  return !flat_ && tiling.direct ? other.x_apart : 0;
 }
 
 // The shift 0 comes second: the first run is slid in registers, and it is added on top.
@@ -56,7 +66,8 @@ void SparseConvPlan::plan_taps() {
   const std::int64_t lanes = kernels_.lanes;
   for (std::size_t ky = 0; ky < y_.shift.size(); ++ky) {
     for (std::size_t kx = 0; kx < x_.shift.size(); ++kx) {
-      const std::int64_t flat = (y_.shift[ky] - y_.least) * tiling_.pitch;
+      const std::int64_t first = tiling_.direct ? 0 : y_.least;
+      const std::int64_t flat = (y_.shift[ky] - first) * tiling_.pitch;
       const std::int64_t skip = tiling_.aligned ? flat % lanes : 0;
       const std::int64_t slid = tiling_.slid ? x_.shift[kx] - tiling_.first_column : 0;
       const std::int64_t moved = tiling_.slid ? 0 : x_.shift[kx];
@@ -160,7 +171,7 @@ void SparseConvPlan::fill_slab(const float* image, std::int64_t channels, std::i
     const std::int64_t first_x =
         (column + tiling_.first_column + plane.shift) * shape_.stride_x + plane.phase_x;
     fill_({image, shape_.height, shape_.width, first_y, shape_.stride_y, first_x, shape_.stride_x,
-           to, tiling_.slab_rows, tiling_.pitch, plane.skip, channels, shape_.height * shape_.width,
+           to, tiling_.slab_rows, tiling_.pitch, plane.skip, channels, x_plane(),
            tiling_.channel_floats});
     to += tiling_.plane_floats;
   }
@@ -168,8 +179,8 @@ void SparseConvPlan::fill_slab(const float* image, std::int64_t channels, std::i
 
 SparseTile SparseConvPlan::describe(const Item& item, const Epilogue& epilogue, float* y,
                                     float* scratch) const {
-  const std::int64_t at = item.image * shape_.outputs * shape_.out_height * shape_.out_width +
-                          item.row * shape_.out_width + item.column;
+  const std::int64_t inside = item.row * shape_.out_width + item.column;
+  const std::int64_t before = item.image * shape_.outputs;
   SparseTile tile{};
   tile.first_output = item.first_output;
   tile.outputs = item.outputs;
@@ -180,17 +191,19 @@ SparseTile SparseConvPlan::describe(const Item& item, const Epilogue& epilogue, 
   tile.masks = mask_pointers_.data();
   tile.hold = scratch + round_up(slab_floats() + kernels_.lanes, 16);
   tile.partial = tile.hold + SPARSE_VECTORS * 16;
-  tile.y = y + at;
-  tile.y_plane = shape_.out_height * shape_.out_width;
+  tile.y_plane = y_plane();
+  tile.y = y + before * tile.y_plane + inside;
   tile.y_row = shape_.out_width;
   tile.rows = static_cast<int>(std::min(tiling_.rows, shape_.out_height - item.row));
   tile.width = static_cast<int>(std::min(tiling_.width, shape_.out_width - item.column));
   tile.spill = tiling_.pieces == 1;
   tile.pitch = static_cast<int>(tiling_.pitch);
-  
   tile.scale = epilogue.scale;
   tile.bias = epilogue.bias;
-  tile.addend = epilogue.addend != nullptr ? epilogue.addend + at : nullptr;
+  tile.addend_plane = (shape_.out_height + shape_.addend_apart) * shape_.out_width;
+  if (epilogue.addend != nullptr) {
+    tile.addend = epilogue.addend + before * tile.addend_plane + inside;
+  }
   tile.low = epilogue.low;
   tile.high = epilogue.high;
   return tile;
@@ -199,7 +212,7 @@ SparseTile SparseConvPlan::describe(const Item& item, const Epilogue& epilogue, 
 // Each block of channels is copied right before it is used, which brings it into the cache.
 void SparseConvPlan::run_item(const Item& item, const float* x, float* y, const Epilogue& epilogue,
                               float* scratch) const {
-  const std::int64_t plane = shape_.height * shape_.width;
+  const std::int64_t plane = x_plane();
   const std::int64_t channels = shape_.channels / shape_.groups;
   const std::int64_t group = item.first_output / (shape_.outputs / shape_.groups);
   const float* const image = x + (item.image * shape_.channels + group * channels) * plane;
@@ -211,7 +224,7 @@ void SparseConvPlan::run_item(const Item& item, const float* x, float* y, const 
   for (std::int64_t block = 0; block < blocks(); ++block) {
     const std::int64_t first = block * tiling_.channel_block;
     if (tiling_.direct) {
-      tile.slab = image + first * plane + item.column;
+      tile.slab = image + first * plane + item.row * shape_.width + item.column;
     } else {
       fill_slab(image + first * plane, std::min(tiling_.channel_block, channels - first), item.row,
                 item.column, scratch + tiling_.margin);
@@ -220,6 +233,18 @@ void SparseConvPlan::run_item(const Item& item, const float* x, float* y, const 
     tile.first = block == 0;
     tile.last = block == blocks() - 1;
     run(tile);
+  }
+  if (shape_.y_apart > 0) write_zeros(item, y);
+}
+
+// The rows of zeros behind the planes that this item ends, and those before all.
+void SparseConvPlan::write_zeros(const Item& item, float* y) const {
+  const std::int64_t size = shape_.y_apart * shape_.out_width;
+  const std::int64_t first = item.image * shape_.outputs + item.first_output;
+  if (first == 0 && item.row == 0 && item.column == 0) std::fill_n(y - size, size, 0.0f);
+  if (item.column != 0 || item.row + tiling_.rows < shape_.out_height) return;
+  for (std::int64_t output = first; output < first + item.outputs; ++output) {
+    std::fill_n(y + (output + 1) * y_plane() - size, size, 0.0f);
   }
 }
 

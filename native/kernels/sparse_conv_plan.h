@@ -34,6 +34,8 @@ class SparseConvPlan final : public ConvPlan {
   SparseConvPlan(const SparseFilters& filters, const ConvShape& shape);
 
   std::size_t scratch_bytes(std::int64_t images, int threads) const override;
+  bool may_lie_apart() const override { return !flat_; }
+  std::int64_t wanted_apart() const override { return wanted_apart_; }
   void run(const float* x, float* y, std::int64_t images, const Epilogue& epilogue,
            std::byte* scratch, Pool& pool) const override;
 
@@ -52,6 +54,10 @@ class SparseConvPlan final : public ConvPlan {
     std::int64_t image, row, column, first_output, outputs;
   };
 
+  std::int64_t x_plane() const { return (shape_.height + shape_.x_apart) * shape_.width; }
+  std::int64_t y_plane() const { return (shape_.out_height + shape_.y_apart) * shape_.out_width; }
+
+  std::int64_t find_wanted(const SparseFilters& filters) const;
   void plan_runs();
   void plan_taps();
   void plan_masks();
@@ -67,12 +73,15 @@ class SparseConvPlan final : public ConvPlan {
 
   void run_item(const Item& item, const float* x, float* y, const Epilogue& epilogue,
                 float* scratch) const;
+  void write_zeros(const Item& item, float* y) const;
 
   const SparseConvKernels& kernels_;
   void (*const fill_)(const SparsePlane&);
   ConvShape shape_;
+  bool flat_;  // the planes are rows for us
   SparseTiling tiling_;
   SparseAxis y_, x_;
+  std::int64_t wanted_apart_;
   std::vector<std::int64_t> run_shifts_;  // whole, in the order of the runs
   std::vector<int> slides_;               // what is left of them within a vector
   std::vector<Plane> planes_;

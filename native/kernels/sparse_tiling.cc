@@ -88,7 +88,7 @@ double share_skipped(const Problem& problem, const SparseTiling& tiling) {
 
 // Floats of a channel that a tile reads.
 std::int64_t slab_channel(const SparseTiling& tiling) {
-  return tiling.direct ? tiling.pitch : tiling.channel_floats;
+  return tiling.direct ? tiling.slab_rows * tiling.pitch : tiling.channel_floats;
 }
 
 // Filling the slab, for all groups.
@@ -214,6 +214,23 @@ void consider_direct(const Problem& problem, SparseTiling* best) {
   }
 }
 
+// Whole rows, read where they lie: those outside the image are between the planes of the input.
+void consider_in_place(const Problem& problem, SparseTiling* best) {
+  const ConvShape& shape = problem.shape;
+  const std::int64_t lanes = problem.machine.lanes;
+  const bool slides = std::max(-problem.x.least, problem.x.most) < lanes;
+  if (!slides || shape.stride_x != 1 || shape.stride_y != 1 || shape.width != shape.out_width ||
+      shape.width % lanes != 0 || rows_outside(shape, problem.y) > shape.x_apart) {
+    return;
+  }
+  SparseTiling tiling{};
+  tiling.slid = tiling.direct = true;
+  tiling.pieces = 1;
+  tiling.pitch = tiling.width = tiling.columns = shape.width;
+  tiling.plane_floats = tiling.channel_floats = (shape.height + shape.x_apart) * shape.width;
+  consider_rows(problem, tiling, best);
+}
+
 // Whole rows: what lies outside the image at the ends of a row is masked away or is a gap.
 void consider_whole_rows(const Problem& problem, SparseTiling* best) {
   const ConvShape& shape = problem.shape;
@@ -277,6 +294,10 @@ ConvShape flattened(const ConvShape& shape) {
   return flat;
 }
 
+std::int64_t rows_outside(const ConvShape& shape, const SparseAxis& y) {
+  return std::max({std::int64_t{0}, -y.least, shape.out_height + y.most - shape.height});
+}
+
 SparseTiling choose_tiling(const ConvShape& shape, std::int64_t nonzeros,
                            const SparseMachine& machine) {
   const SparseAxis y(shape.kernel_height, shape.stride_y, shape.dilation_y, shape.pad_top);
@@ -287,6 +308,7 @@ SparseTiling choose_tiling(const ConvShape& shape, std::int64_t nonzeros,
   best.cycles = -1;
   consider_direct(problem, &best);
   if (best.cycles >= 0) return best;
+  consider_in_place(problem, &best);
   consider_whole_rows(problem, &best);
   consider_pieces(problem, &best);
   return best;

@@ -26,10 +26,9 @@ struct SparseTiling {
   std::int64_t pieces, width, rows, row_tiles;
   // Whether horizontal shifts are slid in registers; else each has its own copy in the slab.
   bool slid;
-  bool direct;                // the input itself is the slab: nothing is copied
+  bool direct;                // the input itself is the slab, nothing is copied: row r is its row r
   bool aligned;               // whether rows that do not begin with a vector have copies that do
   std::int64_t pitch;         // lanes from one row of a tile to the next
-  
   std::int64_t columns;       // columns of the slab that are filled, from `first_column` on
   std::int64_t first_column;  // relative to the piece's first pixel, in steps of the stride
   std::int64_t slab_rows;
@@ -50,6 +49,9 @@ struct SparseTiling {
 // Of one image, without groups' repetition: the shape of a 1x1 convolution without stride is one
 // row of pixels, any other is unchanged.
 ConvShape flattened(const ConvShape& shape);
+
+// Rows of zeros above and below the input with which all rows that are read exist.
+std::int64_t rows_outside(const ConvShape& shape, const SparseAxis& y);
 
 SparseTiling choose_tiling(const ConvShape& shape, std::int64_t nonzeros,
                            const SparseMachine& machine);

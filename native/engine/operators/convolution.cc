@@ -71,7 +71,8 @@ class Conv : public Operator {
     planning.output(0, DType::f32, made);
     check_epilogue(planning, made);
     if (weights_ != nullptr && made.count() > 0) {
-      prepared->plan = weights_->plan(prepared->shape);
+      prepared->plan = weights_->plan(lie_apart(prepared->shape, planning));
+      if (x.rank() == 4 && prepared->plan->may_lie_apart()) offer(planning, *prepared->plan);
       planning.scratch(prepared->plan->scratch_bytes(prepared->images, planning.threads()));
     }
     return prepared;
@@ -147,6 +148,21 @@ class Conv : public Operator {
   ConvShape image_shape(ConvShape shape, const Tensor& x, const Tensor& weight) const {
     place_windows(node_, x, weight, shape);
     return shape;
+  }
+
+  ConvShape lie_apart(ConvShape shape, const Planning& planning) const {
+    shape.x_apart = planning.input(0).apart;
+    shape.y_apart = planning.made_apart();
+    if (node_.fusion.addend != NONE) {
+      shape.addend_apart = planning.input(planning.inputs() - 1).apart;
+    }
+    return shape;
+  }
+
+  void offer(Planning& planning, const ConvPlan& plan) const {
+    planning.may_be_apart(0, plan.wanted_apart());
+    if (node_.fusion.addend != NONE) planning.may_be_apart(planning.inputs() - 1, 0);
+    planning.may_make_apart();
   }
 
   void check_epilogue(const Planning& planning, const Shape& made) const {

@@ -66,6 +66,37 @@ TEST("a 1x1 convolution takes in its normalisation, an addition and a Relu") {
   CHECK(check::deviation(found, {3.75f, 0, 0}) < 1e-6);
 }
 
+TEST("sparse convolutions that follow each other agree on rows of zeros between planes") {
+  check::Random random(11);
+  const std::int64_t channels = 6;
+  const Attributes pads{{"pads", std::vector<std::int64_t>{1, 1, 1, 1}}};
+  const auto weights = random.floats(channels * channels * 9, 0.9);
+  // y = relu(conv(relu(conv(x))) + x) as often as asked; then what is read by others too.
+  const auto blocks = [&](int count, bool shown) {
+    Sketch sketch;
+    Value x = sketch.input({-1, channels, -1, -1});
+    const Value weight = sketch.constant({channels, channels, 3, 3}, weights);
+    for (int i = 0; i < count; ++i) {
+      const Value first = sketch.node("Relu", {sketch.node("Conv", {x, weight}, pads)});
+      const Value second = sketch.node("Conv", {first, weight}, pads);
+      x = sketch.node("Relu", {sketch.node("Add", {second, x})});
+      if (shown) x = sketch.node("Abs", {x});
+    }
+    sketch.graph.outputs = {x};
+    return Program(sketch.graph, Options{});
+  };
+  for (const Shape& shape : {Shape{1, channels, 32, 32}, Shape{2, channels, 9, 16}}) {
+    const auto x = random.floats(static_cast<std::size_t>(shape.count()));
+    for (const int threads : {1, 2}) {
+      Pool pool(threads);
+      Program one = blocks(1, false), three = blocks(3, false), dense = blocks(3, true);
+      const auto expected = run(one, shape, run(one, shape, run(one, shape, x, pool), pool), pool);
+      CHECK(check::deviation(run(three, shape, x, pool), expected) < 1e-6);
+      CHECK(check::deviation(run(dense, shape, x, pool), expected) < 1e-6);
+    }
+  }
+}
+
 TEST("a value that two operators read is not fused away") {
   Sketch sketch;
   const Value x = sketch.input({-1, 1, -1, -1});

@@ -87,6 +87,17 @@ std::vector<float> plain(const ConvShape& s, const std::vector<float>& weights,
   return y;
 }
 
+// The planes with rows of zeros behind each and before the first.
+std::vector<float> spread(const std::vector<float>& planes, std::int64_t size, std::int64_t zeros) {
+  std::vector<float> out(static_cast<std::size_t>(zeros), 0.0f);
+  for (std::size_t i = 0; i < planes.size(); i += static_cast<std::size_t>(size)) {
+    const auto from = planes.begin() + static_cast<std::ptrdiff_t>(i);
+    out.insert(out.end(), from, from + static_cast<std::ptrdiff_t>(size));
+    out.insert(out.end(), static_cast<std::size_t>(zeros), 0.0f);
+  }
+  return out;
+}
+
 std::vector<float> sparse(const ConvShape& shape, const std::vector<float>& weights,
                           const std::vector<float>& x, std::int64_t images, const Extras& extras,
                           int threads = 1) {
@@ -98,10 +109,30 @@ std::vector<float> sparse(const ConvShape& shape, const std::vector<float>& weig
   std::byte* scratch = memory.data();
   while (reinterpret_cast<std::uintptr_t>(scratch) % 64 != 0) ++scratch;
   // Exactly the size: the sanitizer sees what is read or written outside.
-  const std::vector<float> input(x);
-  std::vector<float> y(output_size(shape, images), NOT_A_NUMBER);
-  plan->run(input.data(), y.data(), images, extras.epilogue(), scratch, pool);
-  return y;
+  const std::int64_t plane = shape.out_height * shape.out_width;
+  const std::int64_t x_zeros = shape.x_apart * shape.width;
+  const std::int64_t y_zeros = shape.y_apart * shape.out_width;
+  const auto input = spread(x, shape.height * shape.width, x_zeros);
+  const auto addend = spread(extras.addend, plane, shape.addend_apart * shape.out_width);
+  std::vector<float> expected(output_size(shape, images), NOT_A_NUMBER);
+  std::vector<float> y(spread(expected, plane, y_zeros).size(), NOT_A_NUMBER);
+  Epilogue epilogue = extras.epilogue();
+  if (epilogue.addend != nullptr) {
+    epilogue.addend = addend.data() + shape.addend_apart * shape.out_width;
+  }
+  plan->run(input.data() + x_zeros, y.data() + y_zeros, images, epilogue, scratch, pool);
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const auto at = static_cast<std::int64_t>(i);
+    expected[i] =
+        y[static_cast<std::size_t>(y_zeros + at / plane * (plane + y_zeros) + at % plane)];
+  }
+  bool zeros = true;
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const bool between = static_cast<std::int64_t>(i) % (plane + y_zeros) < y_zeros;
+    zeros = zeros && (!between || y[i] == 0.0f);
+  }
+  CHECK(zeros);
+  return expected;
 }
 
 // Calls `body` with each set of instructions that this processor has.
@@ -229,6 +260,43 @@ TEST("the epilogue of a sparse convolution scales, adds and clips") {
     extras.high = 1.5f;
     compare(shape, 2, 0.6, 84, extras);
   }
+}
+
+TEST("rows of zeros may lie between the planes of input, output and addend") {
+  unsigned seed = 60;
+  check::Random random(61);
+  for (const std::int64_t width : {5, 8, 16, 32, 48}) {
+    for (const std::int64_t kernel : {1, 3, 5}) {
+      for (const std::int64_t stride : {1, 2}) {
+        for (const std::int64_t apart : {0, 1, 2}) {
+          ConvShape shape = sizes(6, 5, 12, width, kernel, stride, kernel / 2);
+          const auto plain_plan =
+              sparse_conv(std::vector<float>(5 * 6 * 25).data(), shape)->plan(shape);
+          if (!plain_plan->may_lie_apart()) continue;
+          shape.x_apart = apart;
+          shape.y_apart = (apart + 1) % 3;
+          shape.addend_apart = (apart + 2) % 3;
+          Extras extras;
+          extras.addend = random.floats(output_size(shape, 2));
+          compare(shape, 2, 0.8, ++seed, extras);
+        }
+      }
+    }
+  }
+}
+
+TEST("a sparse convolution wants rows of zeros where each row begins with a vector") {
+  const auto wanted = [](const ConvShape& shape) {
+    const std::vector<float> weights(static_cast<std::size_t>(shape.outputs * shape.depth()), 1.0f);
+    return sparse_conv(weights.data(), shape)->plan(shape)->wanted_apart();
+  };
+  with_every_set([&] {
+    CHECK(wanted(sizes(16, 16, 16, 16, 3, 1, 1)) == 1);
+    CHECK(wanted(sizes(16, 16, 16, 16, 5, 1, 2)) == 2);
+    CHECK(wanted(sizes(16, 16, 16, 16, 3, 2, 1)) == 0);
+    CHECK(wanted(sizes(16, 16, 15, 15, 3, 1, 1)) == 0);
+    CHECK(wanted(sizes(16, 16, 16, 16, 1, 1, 0)) == 0);
+  });
 }
 
 TEST("an output without weights is its bias") {
