@@ -6,7 +6,9 @@
 // slab[offset + q + shift] for a tap of the kernel. The offset is a multiple of the vector's length
 // where the pitch is one. The shift, the horizontal part, is the same for all taps of a run: the
 // sums of a run are slid by so many lanes once, in registers, at its end. So the loads of the inner
-// loop are aligned and the input lies in the slab once, not once for each tap. Where rows begin
+// loop are aligned and the input lies in the slab once, not once for each tap. Rows much shorter
+// than a vector are folded: those of the tile's upper and lower half share vectors, so that the
+// next row is the next vector. Where rows begin
 // with a vector and rows of zeros lie between the planes of the input, it is its own slab.
 #pragma once
 
@@ -51,8 +53,11 @@ struct SparseTile {
   float* y;
   std::int64_t y_plane, y_row, addend_plane;
   int rows, width;
-  bool spill;           // a row may be written beyond its end: the tile's next row follows there
-  int pitch;            // pixel (row, column) of the output is lane row * pitch + column
+  bool spill;  // a row may be written beyond its end: the tile's next row follows there
+  // Pixel (row, column) of the output is lane row * pitch + column. Where rows are folded, so many
+  // share a vector: it is lane (row % fold_rows) * LANES + row / fold_rows * pitch + column.
+  int pitch;
+  int fold_rows;        // 0 where they are not
   const float* scale;   // by output, or null
   const float* bias;    // by output, or null
   const float* addend;  // as y, addend_plane floats an output, or null

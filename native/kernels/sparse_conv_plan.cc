@@ -67,7 +67,7 @@ void SparseConvPlan::plan_taps() {
   for (std::size_t ky = 0; ky < y_.shift.size(); ++ky) {
     for (std::size_t kx = 0; kx < x_.shift.size(); ++kx) {
       const std::int64_t first = tiling_.direct ? 0 : y_.least;
-      const std::int64_t flat = (y_.shift[ky] - first) * tiling_.pitch;
+      const std::int64_t flat = (y_.shift[ky] - first) * tiling_.row_step();
       const std::int64_t skip = tiling_.aligned ? flat % lanes : 0;
       const std::int64_t slid = tiling_.slid ? x_.shift[kx] - tiling_.first_column : 0;
       const std::int64_t moved = tiling_.slid ? 0 : x_.shift[kx];
@@ -171,8 +171,8 @@ void SparseConvPlan::fill_slab(const float* image, std::int64_t channels, std::i
     const std::int64_t first_x =
         (column + tiling_.first_column + plane.shift) * shape_.stride_x + plane.phase_x;
     fill_({image, shape_.height, shape_.width, first_y, shape_.stride_y, first_x, shape_.stride_x,
-           to, tiling_.slab_rows, tiling_.pitch, plane.skip, channels, x_plane(),
-           tiling_.channel_floats});
+           to, tiling_.slab_rows, tiling_.folds, tiling_.fold_rows, tiling_.pitch, plane.skip,
+           channels, x_plane(), tiling_.channel_floats});
     to += tiling_.plane_floats;
   }
 }
@@ -198,6 +198,7 @@ SparseTile SparseConvPlan::describe(const Item& item, const Epilogue& epilogue, 
   tile.width = static_cast<int>(std::min(tiling_.width, shape_.out_width - item.column));
   tile.spill = tiling_.pieces == 1;
   tile.pitch = static_cast<int>(tiling_.pitch);
+  tile.fold_rows = tiling_.folds > 1 ? static_cast<int>(tiling_.fold_rows) : 0;
   tile.scale = epilogue.scale;
   tile.bias = epilogue.bias;
   tile.addend_plane = (shape_.out_height + shape_.addend_apart) * shape_.out_width;
@@ -220,7 +221,9 @@ void SparseConvPlan::run_item(const Item& item, const float* x, float* y, const 
   // The last piece of a row may be shorter: nothing of the input beyond it is read.
   const std::int64_t unused = tile.rows == 1 ? tiling_.width - tile.width : 0;
   const std::int64_t lanes = tile.rows * tiling_.pitch - unused;
-  const auto run = kernels_.tile[(lanes + kernels_.lanes - 1) / kernels_.lanes - 1];
+  const std::int64_t vectors =
+      tiling_.folds > 1 ? tiling_.fold_rows : (lanes + kernels_.lanes - 1) / kernels_.lanes;
+  const auto run = kernels_.tile[vectors - 1];
   for (std::int64_t block = 0; block < blocks(); ++block) {
     const std::int64_t first = block * tiling_.channel_block;
     if (tiling_.direct) {

@@ -62,7 +62,7 @@ struct Problem {
 // Floats by which the rows of tap `ky` are off from the beginning of a vector.
 std::int64_t row_skip(const Problem& problem, const SparseTiling& tiling, std::size_t ky) {
   const std::int64_t row = problem.y.shift[ky] - problem.y.least;
-  return row * tiling.pitch % problem.machine.lanes;
+  return row * tiling.row_step() % problem.machine.lanes;
 }
 
 std::int64_t count_planes(const Problem& problem, const SparseTiling& tiling) {
@@ -95,10 +95,10 @@ std::int64_t slab_channel(const SparseTiling& tiling) {
 double fill_cycles(const Problem& problem, const SparseTiling& tiling) {
   const ConvShape& shape = problem.shape;
   if (tiling.direct) return 0;
-  const bool whole =
-      tiling.slid && tiling.pitch == shape.width && shape.stride_x == 1 && shape.stride_y == 1;
+  const bool whole = tiling.slid && tiling.folds == 1 && tiling.pitch == shape.width &&
+                     shape.stride_x == 1 && shape.stride_y == 1;
   const auto vectors = static_cast<double>(tiling.plane_floats / problem.machine.lanes);
-  const double rows = whole ? 0.0 : static_cast<double>(tiling.slab_rows) * FILL_ROW;
+  const double rows = whole ? 0.0 : static_cast<double>(tiling.slab_rows * tiling.folds) * FILL_ROW;
   return static_cast<double>(shape.channels * tiling.planes) * (FILL_PLANE + vectors * FILL + rows);
 }
 
@@ -140,7 +140,7 @@ double tile_cycles(const Problem& problem, const SparseTiling& tiling, std::int6
   const double terms =
       static_cast<double>(problem.nonzeros) * term_cycles(problem, tiling, n, slab_bytes);
   double starts = outputs * blocks * visit_cycles(problem, tiling, n);
-  if (tiling.pitch != shape.out_width) {
+  if (tiling.pitch != shape.out_width || tiling.folds > 1) {
     starts += outputs * static_cast<double>(tiling.rows) * STORE_ROW;
   }
   return terms + starts + fill_cycles(problem, tiling) +
@@ -152,11 +152,12 @@ void consider(const Problem& problem, SparseTiling tiling, SparseTiling* best) {
   const ConvShape& shape = problem.shape;
   const std::int64_t full = tiling.vectors(tiling.rows, lanes);
   if (full > problem.machine.vectors) return;
-  tiling.slab_rows = tiling.rows + problem.y.most - problem.y.least;
+  const std::int64_t halo_rows = problem.y.most - problem.y.least;
+  tiling.slab_rows = (tiling.folds > 1 ? tiling.fold_rows : tiling.rows) + halo_rows;
   tiling.planes = count_planes(problem, tiling);
   tiling.lead = tiling.aligned && share_skipped(problem, tiling) > 0 ? lanes : 0;
   if (!tiling.direct) {
-    const std::int64_t halo = (tiling.slab_rows - tiling.rows) * tiling.pitch;
+    const std::int64_t halo = halo_rows * tiling.row_step();
     tiling.plane_floats = tiling.lead + full * lanes + round_up(halo, lanes);
     const std::int64_t slack = tiling.planes > 1 ? lanes : 0;
     tiling.channel_floats = tiling.planes * tiling.plane_floats + slack;
@@ -186,6 +187,7 @@ void consider_rows(const Problem& problem, SparseTiling tiling, SparseTiling* be
   for (std::int64_t rows = std::min(height, most); rows > 0; --rows) {
     tiling.row_tiles = divide_up(height, rows);
     tiling.rows = divide_up(height, tiling.row_tiles);
+    tiling.fold_rows = divide_up(tiling.rows, tiling.folds);
     for (const bool aligned : {true, false}) {
       tiling.aligned = aligned;
       consider(problem, tiling, best);
@@ -241,7 +243,12 @@ void consider_whole_rows(const Problem& problem, SparseTiling* best) {
   tiling.columns = divide_up(shape.width, shape.stride_x);
   for (std::int64_t align = problem.machine.lanes; align > 0; align /= 2) {
     tiling.pitch = round_up(std::max(tiling.width, tiling.columns), align);
+    tiling.folds = 1;
     consider_rows(problem, tiling, best);
+    tiling.folds = problem.machine.lanes / tiling.pitch;
+    if (tiling.folds > 1 && tiling.row_step() == problem.machine.lanes) {
+      consider_rows(problem, tiling, best);
+    }
   }
 }
 

@@ -26,12 +26,14 @@ struct SparseTiling {
   std::int64_t pieces, width, rows, row_tiles;
   // Whether horizontal shifts are slid in registers; else each has its own copy in the slab.
   bool slid;
-  bool direct;                // the input itself is the slab, nothing is copied: row r is its row r
-  bool aligned;               // whether rows that do not begin with a vector have copies that do
-  std::int64_t pitch;         // lanes from one row of a tile to the next
-  std::int64_t columns;       // columns of the slab that are filled, from `first_column` on
-  std::int64_t first_column;  // relative to the piece's first pixel, in steps of the stride
-  std::int64_t slab_rows;
+  bool direct;             // the input itself is the slab, nothing is copied: row r is its row r
+  bool aligned;            // whether rows that do not begin with a vector have copies that do
+  std::int64_t pitch;      // lanes from one row of a tile to the next
+  std::int64_t folds = 1;  // rows that share a vector, fold_rows apart; 1: rows follow each other
+  std::int64_t fold_rows;  // of a whole tile
+  std::int64_t columns;    // columns of the slab that are filled, from `first_column` on
+  std::int64_t first_column;    // relative to the piece's first pixel, in steps of the stride
+  std::int64_t slab_rows;       // in steps of a vector where rows are folded
   std::int64_t planes;          // copies of each channel: phases of the strides, alignments of rows
   std::int64_t plane_floats;    // in each
   std::int64_t channel_floats;  // in all planes of a channel, and what the last spills over
@@ -40,8 +42,10 @@ struct SparseTiling {
   std::int64_t channel_block;   // input channels at once, for the first-level cache
   double cycles;                // for one image, about
 
+  // Lanes of the slab from what a lane reads to what it reads of the next row.
+  std::int64_t row_step() const { return pitch * folds; }
   std::int64_t vectors(std::int64_t tile_rows, int lanes) const {
-    return (tile_rows * pitch + lanes - 1) / lanes;
+    return folds > 1 ? fold_rows : (tile_rows * pitch + lanes - 1) / lanes;
   }
   std::int64_t tiles() const { return pieces * row_tiles; }
 };
