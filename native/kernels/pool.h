@@ -18,9 +18,11 @@ class Pool {
 
   int threads() const { return threads_; }
 
-  // Calls body(begin, end, worker) so that the ranges cover 0 to before `count` once. Whoever is
-  // free takes the next range, so that a thread that sleeps holds nobody up: a worker (below
-  // threads()) may get several ranges, one after the other, or none. Returns when all are done.
+  // Calls body(begin, end, worker) so that the ranges cover 0 to before `count` once. Equal shares
+  // of neighbouring ranges belong to the workers (below threads()), the first to the caller, so
+  // that who computed a part of one layer mostly reads it for the next. Whoever has done its share
+  // takes ranges of others, so that a thread that sleeps holds nobody up: a worker may get several
+  // ranges, one after the other, or none. Returns when all are done.
   // When the pool is busy with another caller's work, or the caller is a worker itself, the caller
   // does everything alone as worker 0. What a body computes for an index must not depend on the
   // range that it came in, nor on what the worker did before. A body throws nothing.
@@ -34,12 +36,27 @@ class Pool {
         &body);
   }
 
+  // Says that pieces of work will follow each other while it lives: the workers wake when it is
+  // made, and wait longer before they sleep. Without one, they sleep soon after their last work.
+  class Awake {
+   public:
+    explicit Awake(Pool& pool);
+    ~Awake();
+    Awake(const Awake&) = delete;
+    Awake& operator=(const Awake&) = delete;
+
+   private:
+    Pool& pool_;
+  };
+
  private:
   using Call = void (*)(const void* body, std::int64_t begin, std::int64_t end, int worker);
   void run(std::int64_t count, Call call, const void* body);
 
   bool inherited() const;  // from before a fork
 
+  struct Work;
+  struct Place;
   struct Shared;
   int threads_;
   std::uint32_t forks_;  // of this process and those before it, when the pool was made
