@@ -178,6 +178,7 @@ std::unique_ptr<ConvPlan> DepthwiseConv::plan(const ConvShape& shape) const {
 }  // namespace
 
 std::unique_ptr<ConvWeights> depthwise_conv(const float* weights, const ConvShape& shape) {
+  if (suits_depthwise_rows(shape)) return depthwise_rows_conv(weights, shape);
   return std::make_unique<DepthwiseConv>(weights, shape);
 }
 

@@ -11,6 +11,11 @@ namespace laconic::kernels {
 // a multiple of them. form() is "depthwise".
 std::unique_ptr<ConvWeights> depthwise_conv(const float* weights, const ConvShape& shape);
 
+// The same for the shapes that suits_depthwise_rows() names: 3 x 3 taps, strides of 1 or 2 and no
+// dilation. Reads the images where they are; depthwise_conv() makes it where it can.
+bool suits_depthwise_rows(const ConvShape& shape);
+std::unique_ptr<ConvWeights> depthwise_rows_conv(const float* weights, const ConvShape& shape);
+
 // An estimate of the nanoseconds that one image takes on one thread; see dense_conv_cost.
 double depthwise_conv_cost(const ConvShape& shape);
 

@@ -104,6 +104,14 @@ static inline Mask equal(Floats a, Floats b) { return {_mm256_cmp_ps(a, b, _CMP_
 static inline Mask is_nan(Floats a) { return {_mm256_cmp_ps(a, a, _CMP_UNORD_Q)}; }
 static inline Mask negative(Ints a) { return {from_bits(a)}; }
 static inline Mask lanes_below(int count) { return {from_bits(first(count))}; }
+static inline Mask lanes_between(std::int64_t begin, std::int64_t end) {
+  const int from = begin < 0 ? 0 : begin < LANES ? static_cast<int>(begin) : LANES;
+  const int to = end < from ? from : end < LANES ? static_cast<int>(end) : LANES;
+  return {_mm256_castsi256_ps(_mm256_xor_si256(first(to), first(from)))};
+}
+static inline Floats load_where(Mask mask, const float* from) {
+  return _mm256_maskload_ps(from, _mm256_castps_si256(mask.lanes));
+}
 static inline bool any(Mask mask) { return _mm256_movemask_ps(mask.lanes) != 0; }
 static inline Floats choose(Mask mask, Floats a, Floats b) {
   return _mm256_blendv_ps(b, a, mask.lanes);
@@ -128,10 +136,16 @@ static inline Floats slide_some(Floats a, Floats other, Slide by, const std::uin
   const __m256i set = _mm256_and_si256(_mm256_set1_epi32(*lanes), bit);
   return _mm256_and_ps(slide(a, other, by), _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, bit)));
 }
-static inline Floats evens(Floats low, Floats high) {
-  const __m256 pairs = _mm256_shuffle_ps(low, high, 0x88);
-  return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(pairs), 0xd8));
+static inline Floats mixed_evens(Floats low, Floats high) {
+  return _mm256_shuffle_ps(low, high, 0x88);
 }
+static inline Floats mixed_odds(Floats low, Floats high) {
+  return _mm256_shuffle_ps(low, high, 0xdd);
+}
+static inline Floats unmixed(Floats mixed) {
+  return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), 0xd8));
+}
+static inline Floats evens(Floats low, Floats high) { return unmixed(mixed_evens(low, high)); }
 
 static inline void transpose(Floats* row) {
   Floats pairs[8];

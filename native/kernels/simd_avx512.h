@@ -101,6 +101,16 @@ static inline Mask is_nan(Floats a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD
 static inline Mask negative(Ints a) { return _mm512_movepi32_mask(a); }
 // True for the first `count` lanes, 0 <= count <= LANES.
 static inline Mask lanes_below(int count) { return first(count); }
+// True for lanes `begin` to before `end`, of any integers.
+static inline Mask lanes_between(std::int64_t begin, std::int64_t end) {
+  const int from = begin < 0 ? 0 : begin < LANES ? static_cast<int>(begin) : LANES;
+  const int to = end < from ? from : end < LANES ? static_cast<int>(end) : LANES;
+  return static_cast<Mask>(first(to) ^ first(from));
+}
+// Zero where the mask is false; nothing is read there.
+static inline Floats load_where(Mask mask, const float* from) {
+  return _mm512_maskz_loadu_ps(mask, from);
+}
 static inline bool any(Mask mask) { return mask != 0; }
 // a where the mask is true, else b.
 static inline Floats choose(Mask mask, Floats a, Floats b) {
@@ -111,8 +121,8 @@ static inline Floats choose(Mask mask, Floats a, Floats b) {
 // takes the first lanes of `other` (n > 0), from before its beginning the last (n < 0).
 using Slide = __m512i;
 static inline Slide slide_by(int lanes) {
-  return _mm512_add_epi32(_mm512_set1_epi32(lanes), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
-                                                                      10, 11, 12, 13, 14, 15));
+  return _mm512_add_epi32(_mm512_set1_epi32(lanes),
+                          _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
 }
 static inline Floats slide(Floats a, Floats other, Slide by) {
   return _mm512_permutex2var_ps(a, by, other);
@@ -126,6 +136,17 @@ static inline Floats evens(Floats low, Floats high) {
   const __m512i places =
       _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
   return _mm512_permutex2var_ps(low, places, high);
+}
+// The same and lanes 1, 3, 5, ... in an order that costs less; unmixed() puts them in theirs.
+static inline Floats mixed_evens(Floats low, Floats high) {
+  return _mm512_shuffle_ps(low, high, 0x88);
+}
+static inline Floats mixed_odds(Floats low, Floats high) {
+  return _mm512_shuffle_ps(low, high, 0xdd);
+}
+static inline Floats unmixed(Floats mixed) {
+  const __m512i places = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+  return _mm512_castpd_ps(_mm512_permutexvar_pd(places, _mm512_castps_pd(mixed)));
 }
 
 // Lane j of row i and lane i of row j change places.

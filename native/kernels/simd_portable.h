@@ -178,6 +178,12 @@ static inline Mask negative(Ints a) {
 static inline Mask lanes_below(int count) {
   return each_truth([&](int i) { return i < count; });
 }
+static inline Mask lanes_between(std::int64_t begin, std::int64_t end) {
+  return each_truth([&](int i) { return begin <= i && i < end; });
+}
+static inline Floats load_where(Mask mask, const float* from) {
+  return each([&](int i) { return mask.lane[i] ? from[i] : 0.0f; });
+}
 static inline bool any(Mask mask) {
   for (bool truth : mask.lane) {
     if (truth) return true;
@@ -204,6 +210,12 @@ static inline Floats slide_some(Floats a, Floats other, Slide by, const std::uin
 static inline Floats evens(Floats low, Floats high) {
   return each([&](int i) { return 2 * i < LANES ? low.lane[2 * i] : high.lane[2 * i - LANES]; });
 }
+static inline Floats mixed_evens(Floats low, Floats high) { return evens(low, high); }
+static inline Floats mixed_odds(Floats low, Floats high) {
+  return each(
+      [&](int i) { return 2 * i < LANES ? low.lane[2 * i + 1] : high.lane[2 * i + 1 - LANES]; });
+}
+static inline Floats unmixed(Floats mixed) { return mixed; }
 
 static inline void transpose(Floats* row) {
   for (int i = 0; i < LANES; ++i) {

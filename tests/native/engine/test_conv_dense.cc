@@ -202,6 +202,28 @@ TEST("a depthwise convolution equals plain loops, on every set of instructions")
   }
 }
 
+TEST("a depthwise 3 x 3 convolution equals plain loops at widths around that of a vector") {
+  check::Random random(8);
+  for (int stride = 1; stride <= 2; ++stride) {
+    for (int width = 1; width <= 70; width += width < 40 ? 1 : 7) {
+      const int channels = random.between(1, 3);
+      const int pad_y = random.below(4), pad_x = random.below(4);
+      const ConvShape shape =
+          shape_of(channels, channels * random.between(1, 2), channels, random.between(3, 20),
+                   width + (pad_x == 0 ? 2 : 0), 3, 3, stride, stride, 1, pad_y, pad_x);
+      check_case(Case(shape, random.between(1, 2), width % 2 == 0, random), depthwise_conv);
+    }
+  }
+}
+
+TEST("a depthwise 3 x 3 convolution of a plane beyond the caches equals plain loops") {
+  check::Random random(9);
+  check_case(Case(shape_of(2, 2, 2, 190, 201, 3, 3, 1, 1, 1, 1, 1), 1, true, random),
+             depthwise_conv);
+  check_case(Case(shape_of(1, 1, 1, 403, 401, 3, 3, 2, 2, 1, 1, 1), 1, true, random),
+             depthwise_conv);
+}
+
 TEST("a convolution in Winograd's tiles equals plain loops, on every set of instructions") {
   check::Random random(6);
   for (int round = 0; round < 80; ++round) {

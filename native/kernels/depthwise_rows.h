@@ -1,0 +1,39 @@
+// Convolution of each channel with a 3 x 3 filter of its own, read where the channel lies: a vector
+// is a piece of a row, several rows of outputs are made at once.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/instructions.h"
+
+namespace laconic::kernels {
+
+// Planes of outputs, counted over all images, from the rows first_row to before last_row of each.
+struct DepthwisePlanes {
+  const float* x;              // of plane 0: [height, width]; nothing outside is read
+  std::int64_t x_plane;        // from one input plane to the next, in floats
+  float* y;                    // of plane 0: [out_height, out_width]
+  std::int64_t y_plane;        // from one output plane to the next
+  const float* addend;         // null, or placed as y
+  const float* zeros;          // [width], for rows that do not exist
+  const float* weights;        // [outputs][9]
+  const float *scale, *bias;   // null, or [outputs]
+  float low, high;             // y = min(high, max(low, scale * product + bias + addend))
+  std::int64_t outputs;        // of an image
+  std::int64_t multiplier;     // outputs of a channel
+  std::int64_t height, width;  // of an input plane
+  std::int64_t out_width;      // of an output plane
+  std::int64_t pad_top, pad_left;
+  std::int64_t first_plane, last_plane, first_row, last_row;
+  std::int64_t rows;  // at a time
+};
+
+struct DepthwiseRowsKernels {
+  // Strides of 1 and of 2, the same along both axes; no dilation.
+  void (*stride_1)(const DepthwisePlanes& planes);
+  void (*stride_2)(const DepthwisePlanes& planes);
+};
+
+LACONIC_KERNELS(DepthwiseRowsKernels, depthwise_rows)
+
+}  // namespace laconic::kernels
