@@ -111,8 +111,10 @@ class NativeExecutor:
                 "later: convert the model (onnx.version_converter) and pack it again"
             )
         require_given(program.free_names(), tensors)
-        for value in program.outputs:
-            numpy_dtype(value.dtype, f"the output {value.name}")
+        self._outputs = [
+            (value, numpy_dtype(value.dtype, f"the output {value.name}"))
+            for value in program.outputs
+        ]
         if threads is not None and not 1 <= threads <= MOST_THREADS:
             raise UsageError(f"threads is {threads}; it may be 1 to {MOST_THREADS}")
         self.program = program
@@ -131,8 +133,8 @@ class NativeExecutor:
         with _translated():
             outputs = self._network.run(self._ordered(inputs))
         return [
-            _declared(array, value)
-            for value, array in zip(self.program.outputs, outputs, strict=True)
+            array if array.dtype == dtype else _declared(array, value, dtype)
+            for (value, dtype), array in zip(self._outputs, outputs, strict=True)
         ]
 
     def layers(self) -> list[Layer]:
@@ -308,15 +310,12 @@ def _readable(given: Array, what: str) -> Array:
     return np.require(array, name, ["C", "A"])
 
 
-def _declared(array: Array, value: Value) -> Array:
-    """An output in the dtype that the program says, which differs in half precision alone."""
-    wanted = numpy_dtype(value.dtype, f"the output {value.name}")
+def _declared(array: Array, value: Value, wanted: np.dtype[Any]) -> Array:
+    """An output in the dtype that the program says, which may differ in half precision alone."""
     if wanted == np.float16 and array.dtype == np.float32:
         with np.errstate(over="ignore"):  # infinities are values, as in ONNX
             return array.astype(np.float16)
-    if array.dtype != wanted:
-        raise MismatchError(
-            f"the program says that the output {value.name} is {wanted}; it comes out as "
-            f"{describe(array)}: pack the model again, or add a Cast to it"
-        )
-    return array
+    raise MismatchError(
+        f"the program says that the output {value.name} is {wanted}; it comes out as "
+        f"{describe(array)}: pack the model again, or add a Cast to it"
+    )

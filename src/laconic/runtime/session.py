@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -29,8 +30,10 @@ class Session:
     """
 
     def __init__(self, program: Program, executor: Executor, probe: Probe | None = None) -> None:
-        for value in program.inputs:
-            numpy_dtype(value.dtype, f"the input {value.name}")
+        self._expected = {
+            value.name: numpy_dtype(value.dtype, f"the input {value.name}")
+            for value in program.inputs
+        }
         self.program = program
         self.executor = executor
         self.probe = probe
@@ -76,9 +79,9 @@ class Session:
 
     def checked(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """The inputs as arrays, in the program's order; raises as a call does."""
-        missing = [name for name in self.input_names if name not in arrays]
-        unknown = [name for name in arrays if name not in self.input_names]
-        if missing or unknown:
+        if arrays.keys() != self._expected.keys():
+            missing = [name for name in self.input_names if name not in arrays]
+            unknown = [name for name in arrays if name not in self._expected]
             wrong = [f"{name} is missing" for name in missing]
             wrong += [f"{name} is no input" for name in unknown]
             raise UsageError(f"{'; '.join(wrong)}; the network takes {self._described()}")
@@ -86,7 +89,10 @@ class Session:
         sizes: dict[str, tuple[int, str]] = {}
         for value in self.inputs:
             array = np.asarray(arrays[value.name])
-            _check_input(value, array, sizes)
+            fault = _fault(value, self._expected[value.name], array, sizes)
+            if fault:
+                wanted = f"the network takes {_signature(value)}"
+                raise MismatchError(f"{wanted}; found {describe(array)}: {fault}")
             inputs[value.name] = array
         return inputs
 
@@ -165,21 +171,22 @@ def _signature(value: Value) -> str:
     return f"{value.name} {np.dtype(DTYPES[value.dtype].numpy)}[{sizes}]"
 
 
-def _check_input(value: Value, array: Array, sizes: dict[str, tuple[int, str]]) -> None:
-    """MismatchError unless dtype, rank and sizes fit; `sizes` remembers the symbolic ones."""
-    expected = numpy_dtype(value.dtype, value.name)
-    wanted = f"the network takes {_signature(value)}; found {describe(array)}"
+def _fault(
+    value: Value, expected: np.dtype[Any], array: Array, sizes: dict[str, tuple[int, str]]
+) -> str:
+    """What is wrong with dtype, rank or sizes, if anything; `sizes` remembers symbolic ones."""
     if array.dtype != expected:
-        raise MismatchError(f"{wanted}: convert it with .astype(np.{expected})")
+        return f"convert it with .astype(np.{expected})"
     if array.ndim != len(value.shape):
-        raise MismatchError(f"{wanted}: {array.ndim} dimensions instead of {len(value.shape)}")
+        return f"{array.ndim} dimensions instead of {len(value.shape)}"
     for axis, (size, given) in enumerate(zip(value.shape, array.shape, strict=True)):
         if isinstance(size, int):
             if given != size:
-                raise MismatchError(f"{wanted}: dimension {axis} is {given}, not {size}")
+                return f"dimension {axis} is {given}, not {size}"
             continue
         if size == UNKNOWN_SIZE:
             continue
         known, where = sizes.setdefault(size, (given, value.name))
         if given != known:
-            raise MismatchError(f"{wanted}: {size} is {given} here and {known} in {where}")
+            return f"{size} is {given} here and {known} in {where}"
+    return ""
