@@ -16,6 +16,12 @@ constexpr std::int64_t NEAR_FLOATS = 6 * 1024;
 
 std::int64_t up(std::int64_t count, std::int64_t by) { return (count + by - 1) / by; }
 
+// About `most` of `rows` rows at a time, so that the last ones are hardly fewer.
+std::int64_t evenly(std::int64_t rows, std::int64_t most) {
+  const std::int64_t parts = up(rows, std::max<std::int64_t>(most, 1));
+  return std::max<std::int64_t>(up(rows, std::max<std::int64_t>(parts, 1)), 1);
+}
+
 class DepthwiseRows final : public ConvWeights {
  public:
   DepthwiseRows(const float* weights, const ConvShape& shape)
@@ -38,10 +44,10 @@ class DepthwiseRowsPlan final : public ConvPlan {
   DepthwiseRowsPlan(const DepthwiseRows& weights, const ConvShape& shape)
       : shape_(shape), zeros_(static_cast<std::size_t>(shape.width), 0.0f) {
     const std::int64_t width = std::max<std::int64_t>(shape.out_width, 1);
-    rows_ = std::max<std::int64_t>(STRIP_FLOATS / width, 1);
+    rows_ = evenly(shape.out_height, STRIP_FLOATS / width);
     strips_ = up(shape.out_height, rows_);
     convolve_ = shape.stride_x == 1 ? weights.kernels().stride_1 : weights.kernels().stride_2;
-    planes_.rows = std::max<std::int64_t>(NEAR_FLOATS / (width + shape.stride_y * shape.width), 1);
+    planes_.rows = evenly(rows_, NEAR_FLOATS / (width + shape.stride_y * shape.width));
     planes_.zeros = zeros_.data();
     planes_.weights = weights.weights();
     planes_.x_plane = shape.height * shape.width;
