@@ -116,6 +116,30 @@ class Sum final : public Reduction {
     return (axes.gone.size(axes.gone.rank() - 1) + CHUNK - 1) / CHUNK;
   }
 
+  // The pieces of rows that are added up for one output. They are the same, and in the same order,
+  // however they are shared out.
+  struct Chunks {
+    explicit Chunks(const Axes& axes)
+        : outer(axes.gone.outer()),
+          of_row(chunks_of(axes)),
+          depth(axes.gone.size(axes.gone.rank() - 1)),
+          count(outer.count() * of_row) {}
+
+    double sum(const float* x, std::int64_t index) const {
+      const std::int64_t first = index % of_row * CHUNK;
+      return (kernels::rows().*Item::row)(x + outer.place(index / of_row) + first,
+                                          std::min(CHUNK, depth - first));
+    }
+    double total(const float* x) const {
+      double all = 0;
+      for (std::int64_t index = 0; index < count; ++index) all += sum(x, index);
+      return all;
+    }
+
+    Loops outer;
+    std::int64_t of_row, depth, count;
+  };
+
   static void reduce_floats(const Running& running, const Axes& axes, const float* x, float* y) {
     const std::int64_t items = axes.gone.count();
     if (!axes.last_is_gone) {
@@ -128,43 +152,30 @@ class Sum final : public Reduction {
       return;
     }
     Pool& pool = running.pool();
+    const Chunks chunks(axes);
     if (axes.kept.count() >= pool.threads()) {
       split_items(pool, axes.kept.count(), items, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
-          y[i] = finished(total(axes, x + axes.kept.place(i)), items);
+          y[i] = finished(chunks.total(x + axes.kept.place(i)), items);
         }
       });
       return;
     }
     auto* parts = reinterpret_cast<double*>(running.scratch());
-    const std::int64_t count = axes.gone.outer().count() * chunks_of(axes);
     for (std::int64_t i = 0; i < axes.kept.count(); ++i) {
       const float* from = x + axes.kept.place(i);
-      split_items(pool, count, items / count, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t part = begin; part < end; ++part) parts[part] = chunk(axes, from, part);
+      const std::int64_t cost = items / chunks.count;
+      split_items(pool, chunks.count, cost, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t part = begin; part < end; ++part) parts[part] = chunks.sum(from, part);
       });
       double sum = 0;
-      for (std::int64_t part = 0; part < count; ++part) sum += parts[part];
+      for (std::int64_t part = 0; part < chunks.count; ++part) sum += parts[part];
       y[i] = finished(sum, items);
     }
   }
 
   static float finished(double total, std::int64_t items) {
     return static_cast<float>(Finish::of(total, items));
-  }
-
-  // The same sums of the same chunks in the same order, however they are shared out.
-  static double total(const Axes& axes, const float* x) {
-    const std::int64_t count = axes.gone.outer().count() * chunks_of(axes);
-    double sum = 0;
-    for (std::int64_t part = 0; part < count; ++part) sum += chunk(axes, x, part);
-    return sum;
-  }
-  static double chunk(const Axes& axes, const float* x, std::int64_t part) {
-    const std::int64_t chunks = chunks_of(axes), first = part % chunks * CHUNK;
-    const std::int64_t depth = axes.gone.size(axes.gone.rank() - 1);
-    return (kernels::rows().*Item::row)(x + axes.gone.outer().place(part / chunks) + first,
-                                        std::min(CHUNK, depth - first));
   }
 };
 
