@@ -11,8 +11,8 @@ namespace laconic::kernels {
 // a multiple of them. form() is "depthwise".
 std::unique_ptr<ConvWeights> depthwise_conv(const float* weights, const ConvShape& shape);
 
-// The same for the shapes that suits_depthwise_rows() names: 3 x 3 taps, strides of 1 or 2 and no
-// dilation. Reads the images where they are; depthwise_conv() makes it where it can.
+// The same for 3 x 3 or 5 x 5 taps, strides of 1 or 2 and no dilation: reads the images where they
+// are. depthwise_conv() makes it for the shapes for which it is faster.
 bool suits_depthwise_rows(const ConvShape& shape);
 std::unique_ptr<ConvWeights> depthwise_rows_conv(const float* weights, const ConvShape& shape);
 

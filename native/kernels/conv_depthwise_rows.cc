@@ -8,7 +8,6 @@ namespace laconic::kernels {
 
 namespace {
 
-constexpr std::int64_t TAPS = 9;
 // Floats of outputs that one thread makes at a time, about, so that large planes are shared.
 constexpr std::int64_t STRIP_FLOATS = 32 * 1024;
 // Floats of inputs and outputs that stay in the first cache.
@@ -25,7 +24,7 @@ std::int64_t evenly(std::int64_t rows, std::int64_t most) {
 class DepthwiseRows final : public ConvWeights {
  public:
   DepthwiseRows(const float* weights, const ConvShape& shape)
-      : kernels_(depthwise_rows()), weights_(weights, weights + shape.outputs * TAPS) {}
+      : kernels_(depthwise_rows()), weights_(weights, weights + shape.outputs * shape.depth()) {}
 
   const char* form() const override { return "depthwise"; }
   std::size_t bytes() const override { return weights_.size() * sizeof(float); }
@@ -36,7 +35,7 @@ class DepthwiseRows final : public ConvWeights {
 
  private:
   const DepthwiseRowsKernels& kernels_;
-  std::vector<float> weights_;  // [outputs][TAPS]
+  std::vector<float> weights_;  // [outputs][taps][taps]
 };
 
 class DepthwiseRowsPlan final : public ConvPlan {
@@ -46,7 +45,7 @@ class DepthwiseRowsPlan final : public ConvPlan {
     const std::int64_t width = std::max<std::int64_t>(shape.out_width, 1);
     rows_ = evenly(shape.out_height, STRIP_FLOATS / width);
     strips_ = up(shape.out_height, rows_);
-    convolve_ = shape.stride_x == 1 ? weights.kernels().stride_1 : weights.kernels().stride_2;
+    convolve_ = weights.kernels().convolve[shape.kernel_width / 2 - 1][shape.stride_x - 1];
     planes_.rows = evenly(rows_, NEAR_FLOATS / (width + shape.stride_y * shape.width));
     planes_.zeros = zeros_.data();
     planes_.weights = weights.weights();
@@ -107,7 +106,11 @@ std::unique_ptr<ConvPlan> DepthwiseRows::plan(const ConvShape& shape) const {
 }  // namespace
 
 bool suits_depthwise_rows(const ConvShape& shape) {
-  return shape.kernel_height == 3 && shape.kernel_width == 3 && shape.stride_x == shape.stride_y &&
+  // Many products for vectors that are half empty: those of whole channels take less time.
+  const bool wasteful = shape.kernel_width == 5 && shape.out_width > 0 &&
+                        2 * shape.out_width <= depthwise_rows().lanes;
+  return !wasteful && (shape.kernel_width == 3 || shape.kernel_width == 5) &&
+         shape.kernel_height == shape.kernel_width && shape.stride_x == shape.stride_y &&
          shape.stride_x <= 2 && shape.dilation_x == 1 && shape.dilation_y == 1;
 }
 

@@ -44,7 +44,7 @@ double depthwise_conv_cost(const ConvShape& shape) {
   const std::int64_t lanes = depthwise_lanes().lanes;
   if (suits_depthwise_rows(shape)) {
     const auto vectors = static_cast<double>(shape.out_height * up(shape.out_width, lanes));
-    const double vector = shape.stride_x == 1 ? 7 : 13;
+    const double vector = static_cast<double>(shape.depth()) * 0.8 + (shape.stride_x == 1 ? 0 : 6);
     return 300 + static_cast<double>(shape.outputs) * (120 + vectors * vector) * cycle();
   }
   const double blocks = static_cast<double>(up(shape.outputs, lanes));

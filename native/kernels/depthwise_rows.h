@@ -1,5 +1,5 @@
-// Convolution of each channel with a 3 x 3 filter of its own, read where the channel lies: a vector
-// is a piece of a row, several rows of outputs are made at once.
+// Convolution of each channel with a filter of its own, 3 x 3 or 5 x 5, read where the channel
+// lies: a vector is a piece of a row, and walks down the rows.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ struct DepthwisePlanes {
   std::int64_t y_plane;        // from one output plane to the next
   const float* addend;         // null, or placed as y
   const float* zeros;          // [width], for rows that do not exist
-  const float* weights;        // [outputs][9]
+  const float* weights;        // [outputs][taps][taps]
   const float *scale, *bias;   // null, or [outputs]
   float low, high;             // y = min(high, max(low, scale * product + bias + addend))
   std::int64_t outputs;        // of an image
@@ -29,9 +29,9 @@ struct DepthwisePlanes {
 };
 
 struct DepthwiseRowsKernels {
-  // Strides of 1 and of 2, the same along both axes; no dilation.
-  void (*stride_1)(const DepthwisePlanes& planes);
-  void (*stride_2)(const DepthwisePlanes& planes);
+  int lanes;
+  // By taps along each axis, 3 and 5, then by stride along each axis, 1 and 2; no dilation.
+  void (*convolve[2][2])(const DepthwisePlanes& planes);
 };
 
 LACONIC_KERNELS(DepthwiseRowsKernels, depthwise_rows)

@@ -202,21 +202,35 @@ TEST("a depthwise convolution equals plain loops, on every set of instructions")
   }
 }
 
-TEST("a depthwise 3 x 3 convolution equals plain loops at widths around that of a vector") {
+TEST("a depthwise convolution read where it lies equals plain loops, whatever the width") {
   check::Random random(8);
-  for (int stride = 1; stride <= 2; ++stride) {
-    for (int width = 1; width <= 70; width += width < 40 ? 1 : 7) {
-      const int channels = random.between(1, 3);
-      const int pad_y = random.below(4), pad_x = random.below(4);
-      const ConvShape shape =
-          shape_of(channels, channels * random.between(1, 2), channels, random.between(3, 20),
-                   width + (pad_x == 0 ? 2 : 0), 3, 3, stride, stride, 1, pad_y, pad_x);
-      check_case(Case(shape, random.between(1, 2), width % 2 == 0, random), depthwise_conv);
+  for (const int taps : {3, 5}) {
+    for (int stride = 1; stride <= 2; ++stride) {
+      for (int width = taps; width <= 75; width += width < 40 ? 1 : 7) {
+        const int channels = random.between(1, 3);
+        const ConvShape shape =
+            shape_of(channels, channels * random.between(1, 2), channels, random.between(taps, 20),
+                     width - random.below(taps - 1), taps, taps, stride, stride, 1, taps - 1,
+                     taps - 1 - random.below(taps / 2));
+        check_case(Case(shape, random.between(1, 2), width % 2 == 0, random), depthwise_rows_conv);
+      }
     }
   }
 }
 
-TEST("a depthwise 3 x 3 convolution of a plane beyond the caches equals plain loops") {
+TEST("a depthwise convolution without padding equals plain loops") {
+  check::Random random(10);
+  for (const int taps : {3, 5}) {
+    for (int width = taps; width < 40; ++width) {
+      const int stride = 1 + width % 2;
+      const ConvShape shape =
+          shape_of(2, 2, 2, random.between(taps, 12), width, taps, taps, stride, stride, 1, 0, 0);
+      check_case(Case(shape, 1, width % 3 == 0, random), depthwise_rows_conv);
+    }
+  }
+}
+
+TEST("a depthwise convolution of a plane beyond the caches equals plain loops") {
   check::Random random(9);
   check_case(Case(shape_of(2, 2, 2, 190, 201, 3, 3, 1, 1, 1, 1, 1), 1, true, random),
              depthwise_conv);
