@@ -176,7 +176,7 @@ double tiles_cost(const LinearSurvey& survey, const TilePlan& plan, std::int64_t
   if (plan.choice < 0) return plan.row_ns;
   const auto count = static_cast<double>(rows);
   const auto groups = static_cast<double>((survey.outputs + 15) / 16);
-  return 200 + plan.row_ns * (0.4 + 0.6 * count) + 35 * groups * count +
+  return 200 + plan.row_ns * (0.4 + 0.6 * count) + 8 * groups * count +
          plan.bytes * read_ns(plan.bytes);
 }
 

@@ -1,4 +1,4 @@
-// How the non-zeros of a matrix should be cut into tiles, and how long their product takes.
+// How fast a window of inputs should pass over a group of outputs, and how long that takes.
 #pragma once
 
 #include <cstdint>
@@ -8,28 +8,31 @@
 
 namespace laconic::kernels {
 
-// What a single non-zero costs that does not fit into a step.
-constexpr double SINGLE_NS = 0.42;
-
 struct TilePlan {
-  int choice = -1;     // of TiledLinearKernels::widths; -1: no tiles
-  TileForm form = {};  // of that choice
-  double byte_ns = 0;  // what a byte of memory is worth
-  double row_ns = 0;   // estimate for one row, with the weights in the nearest caches
-  double bytes = 0;    // estimate of the memory
+  int choice = -1;                  // of TiledLinearKernels::widths; -1: no tiles
+  TileForm form = {};               // of that choice
+  std::vector<std::uint8_t> steps;  // [blocks], of most groups
+  double pace = 0;                  // how many of them there are for each non-zero of a row
+  std::vector<double> before;  // [vectors + 1]: non-zeros of a row before each vector of inputs
+  double row_ns = 0;           // estimate for one row, with the weights in the nearest caches
+  double bytes = 0;            // estimate of the memory
 };
+
+// The non-zeros of each output of a group before each vector of inputs: [vectors + 1][lanes].
+std::vector<std::int32_t> count_before(const float* weights, std::int64_t outputs,
+                                       std::int64_t depth, std::int64_t group);
 
 // Looks at some groups of `weights` [outputs, depth]. `values` counts the distinct non-zeros (0:
 // too many for a table). Memory stays below 3.1 bytes a non-zero with a table, 6.4 without.
 TilePlan plan_tiles(const float* weights, std::int64_t outputs, std::int64_t depth, int values);
 
-// Chooses the steps of one group: counts[lane * blocks + block] non-zeros. Adds the estimated time
-// and memory to what `time_ns` and `bytes` hold.
-void choose_steps(const TilePlan& plan, const std::uint8_t* counts, std::int64_t blocks,
-                  std::uint8_t* steps, double& time_ns, double& bytes);
+// What a group takes with some steps.
+struct TileCost {
+  double time_ns = 0, bytes = 0;
+};
 
-// counts[lane * blocks + block] of the outputs from `output` on.
-void count_non_zeros(const float* weights, std::int64_t outputs, std::int64_t depth,
-                     std::int64_t output, int lanes, int width, std::uint8_t* counts);
+// Chooses the steps [blocks] of one group, whose non-zeros count_before has counted.
+TileCost choose_steps(const TilePlan& plan, const std::vector<std::int32_t>& before,
+                      std::vector<std::uint8_t>& steps);
 
 }  // namespace laconic::kernels

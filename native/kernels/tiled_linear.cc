@@ -1,5 +1,6 @@
 // Sparse weights as tiles, and the non-zeros that do not fit into their steps one by one.
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "kernels/distinct.h"
@@ -9,7 +10,8 @@
 namespace laconic::kernels {
 namespace {
 
-constexpr std::int64_t GROUP = 16;     // outputs: the lanes of a set that has tiles
+constexpr std::int64_t GROUP =
+    16;  // outputs, and inputs in a vector: the lanes of a set with tiles
 constexpr std::int64_t MOST_ROWS = 4;  // at once
 // Groups whose tiles stay in a cache while the rows pass.
 constexpr std::int64_t BUNDLE = 4;
@@ -23,7 +25,7 @@ class TiledLinear final : public LinearWeights {
         kernels_(tiled_linear_kernels()),
         rows_(linear_rows()),
         form_(plan.form),
-        blocks_((depth_ + form_.width - 1) / form_.width),
+        blocks_((depth_ + form_.entering - 1) / form_.entering),
         parts_((depth_ + TILE_PART - 1) / TILE_PART),
         groups_((outputs_ + GROUP - 1) / GROUP) {
     if (form_.table) {
@@ -106,16 +108,17 @@ class TiledLinear final : public LinearWeights {
   }
 
   void pack(const float* weights, const TilePlan& plan);
-  void pack_group(const float* weights, std::int64_t output, const std::uint8_t* steps,
+  void pack_group(const float* weights, std::int64_t group, const std::vector<std::uint8_t>& steps,
                   const CodeOf& code_of);
-  void pack_loose(const float* weights, std::int64_t group, std::int64_t part,
-                  const CodeOf& code_of);
+  void pack_loose(const float* weights, std::int64_t group,
+                  const std::vector<std::int64_t> (&left)[GROUP], const CodeOf& code_of);
+  // `column` counts from the window's first.
   void place(std::int64_t at, std::int64_t column, float weight, const CodeOf& code_of) {
     if (form_.table) {
       slots_[static_cast<std::size_t>(at)] =
-          static_cast<std::uint16_t>(column % form_.width + PLACE_OF_CODE * (code_of(weight)));
+          static_cast<std::uint16_t>(column + PLACE_OF_CODE * (code_of(weight)));
     } else {
-      columns_[static_cast<std::size_t>(at)] = static_cast<std::uint8_t>(column % form_.width);
+      columns_[static_cast<std::size_t>(at)] = static_cast<std::uint8_t>(column);
       values_[static_cast<std::size_t>(at)] = weight;
     }
   }
@@ -140,93 +143,90 @@ class TiledLinear final : public LinearWeights {
 
 void TiledLinear::pack(const float* weights, const TilePlan& plan) {
   const CodeOf code_of(table_);
-  const std::int64_t lanes = GROUP;
-  steps_.resize(static_cast<std::size_t>(groups_ * blocks_));
-  std::vector<std::uint8_t> counts(static_cast<std::size_t>(lanes * blocks_));
-  double time_ns = 0, bytes = 0;
-  std::int64_t slots = 0;
-  for (std::int64_t group = 0; group < groups_; ++group) {
-    count_non_zeros(weights, outputs_, depth_, group * lanes, static_cast<int>(lanes), form_.width,
-                    counts.data());
-    std::uint8_t* steps = steps_.data() + group * blocks_;
-    choose_steps(plan, counts.data(), blocks_, steps, time_ns, bytes);
-    starts_.push_back(slots);
-    for (std::int64_t block = 0; block < blocks_; ++block) slots += steps[block] * lanes;
-  }
-  if (form_.table) {
-    slots_.resize(static_cast<std::size_t>(slots));
-  } else {
-    columns_.resize(static_cast<std::size_t>(slots));
-    values_.resize(static_cast<std::size_t>(slots));
-  }
-  for (std::int64_t group = 0; group < groups_; ++group) {
-    pack_group(weights, group * lanes, steps_.data() + group * blocks_, code_of);
-  }
+  std::vector<std::uint8_t> steps;
   loose_starts_.push_back(0);
   for (std::int64_t group = 0; group < groups_; ++group) {
-    for (std::int64_t part = 0; part < parts_; ++part) pack_loose(weights, group, part, code_of);
+    choose_steps(plan, count_before(weights, outputs_, depth_, group), steps);
+    pack_group(weights, group, steps, code_of);
+    steps_.insert(steps_.end(), steps.begin(), steps.end());
   }
+  slots_.shrink_to_fit();
+  columns_.shrink_to_fit();
+  values_.shrink_to_fit();
   loose_places_.shrink_to_fit();
   loose_codes_.shrink_to_fit();
   loose_values_.shrink_to_fit();
 }
 
-// A slot that holds nothing has the weight 0 and the column of the slot before it in its block.
-void TiledLinear::pack_group(const float* weights, std::int64_t output, const std::uint8_t* steps,
-                             const CodeOf& code_of) {
-  const std::int64_t lanes = GROUP;
-  std::int64_t at = starts_[static_cast<std::size_t>(output / lanes)];
-  for (std::int64_t block = 0; block < blocks_; ++block) {
-    for (std::int64_t lane = 0; lane < lanes; ++lane) {
-      std::int64_t column = block * form_.width, last = column, step = 0;
-      const std::int64_t end = std::min(depth_, column + form_.width);
-      const float* row = weights + (output + lane) * depth_;
-      for (; output + lane < outputs_ && column < end && step < steps[block]; ++column) {
-        if (row[column] == 0) continue;
-        place(at + step * lanes + lane, column, row[column], code_of);
-        last = column;
-        ++step;
-      }
-      for (; step < steps[block]; ++step) place(at + step * lanes + lane, last, 0.0f, code_of);
-    }
-    at += steps[block] * lanes;
+// An output's next non-zero in the window takes the slot. A slot that holds nothing has the weight
+// 0 and the column of the slot before, or where that left the window the first that entered.
+void TiledLinear::pack_group(const float* weights, std::int64_t group,
+                             const std::vector<std::uint8_t>& steps, const CodeOf& code_of) {
+  const auto start = static_cast<std::int64_t>(form_.table ? slots_.size() : columns_.size());
+  starts_.push_back(start);
+  const auto end = static_cast<std::size_t>(
+      start + GROUP * std::accumulate(steps.begin(), steps.end(), std::int64_t{0}));
+  if (form_.table) {
+    slots_.resize(end);
+  } else {
+    columns_.resize(end);
+    values_.resize(end);
   }
+  std::vector<std::int64_t> left[GROUP];
+  for (std::int64_t lane = 0; lane < GROUP; ++lane) {
+    const bool there = group * GROUP + lane < outputs_;
+    const float* row = weights + (group * GROUP + lane) * depth_;
+    std::int64_t at = start + lane, column = 0, last = 0;
+    const auto next_before = [&](std::int64_t limit) {
+      while (there && column < limit && row[column] == 0) ++column;
+      return there && column < limit;
+    };
+    for (std::int64_t block = 0; block < blocks_; ++block) {
+      const std::int64_t entered = (block + 1) * form_.entering, first = entered - form_.width;
+      while (next_before(first)) left[lane].push_back(column++);
+      if (last < first) last = block * form_.entering;
+      for (int step = 0; step < steps[static_cast<std::size_t>(block)]; ++step, at += GROUP) {
+        float weight = 0;
+        if (next_before(std::min(depth_, entered))) {
+          last = column++;
+          weight = row[last];
+        }
+        place(at, last - first, weight, code_of);
+      }
+    }
+    while (next_before(depth_)) left[lane].push_back(column++);
+  }
+  pack_loose(weights, group, left, code_of);
 }
 
-// What the steps leave over, the outputs in turns. A block lies in one part.
-void TiledLinear::pack_loose(const float* weights, std::int64_t group, std::int64_t part,
+// What the steps leave over, the outputs in turns.
+void TiledLinear::pack_loose(const float* weights, std::int64_t group,
+                             const std::vector<std::int64_t> (&left)[GROUP],
                              const CodeOf& code_of) {
-  const std::uint8_t* steps = steps_.data() + group * blocks_;
-  const std::int64_t begin = part * TILE_PART, end = std::min(depth_, begin + TILE_PART);
-  std::vector<std::int64_t> left[GROUP];
-  std::size_t most = 0, least = TILE_PART;
-  for (std::int64_t lane = 0; lane < GROUP; ++lane) {
-    const std::int64_t output = group * GROUP + lane;
-    const float* row = weights + output * depth_;
-    for (std::int64_t column = begin; output < outputs_ && column < end;) {
-      int kept = steps[column / form_.width];
-      for (const std::int64_t last = std::min(end, column + form_.width); column < last; ++column) {
-        if (row[column] != 0 && --kept < 0) left[lane].push_back(column);
+  std::size_t next[GROUP] = {};
+  for (std::int64_t part = 0; part < parts_; ++part) {
+    const std::int64_t begin = part * TILE_PART, end = std::min(depth_, begin + TILE_PART);
+    std::uint16_t whole = 0;  // turns
+    for (int taken = GROUP; taken > 0;
+         whole = static_cast<std::uint16_t>(whole + (taken == GROUP))) {
+      taken = 0;
+      for (std::int64_t lane = 0; lane < GROUP; ++lane) {
+        const std::vector<std::int64_t>& columns = left[lane];
+        if (next[lane] == columns.size() || columns[next[lane]] >= end) continue;
+        const std::int64_t column = columns[next[lane]++];
+        const float weight = weights[(group * GROUP + lane) * depth_ + column];
+        loose_places_.push_back(static_cast<std::uint16_t>(column - begin + TILE_PART * lane));
+        if (form_.table) {
+          loose_codes_.push_back(code_of(weight));
+        } else {
+          loose_values_.push_back(weight);
+        }
+        ++taken;
       }
     }
-    most = std::max(most, left[lane].size());
-    least = std::min(least, left[lane].size());
+    loose_turns_.push_back(whole);
+    loose_starts_.push_back(static_cast<std::int64_t>(loose_places_.size()));
   }
-  for (std::size_t turn = 0; turn < most; ++turn) {
-    for (std::int64_t lane = 0; lane < GROUP; ++lane) {
-      if (turn >= left[lane].size()) continue;
-      const std::int64_t column = left[lane][turn];
-      const float weight = weights[(group * GROUP + lane) * depth_ + column];
-      loose_places_.push_back(static_cast<std::uint16_t>(column - begin + TILE_PART * lane));
-      if (form_.table) {
-        loose_codes_.push_back(code_of(weight));
-      } else {
-        loose_values_.push_back(weight);
-      }
-    }
-  }
-  loose_turns_.push_back(static_cast<std::uint16_t>(least));
-  loose_starts_.push_back(static_cast<std::int64_t>(loose_places_.size()));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
-// The kernel of sparse weights as tiles. The inputs of a narrow block of columns stay in registers
-// and a permutation of registers fetches the input of each non-zero, where loads from scattered
-// addresses would take a load each.
+// The kernel of sparse weights as tiles. A window of a few vectors of inputs stays in registers and
+// moves over the columns a few at a time; a permutation of registers fetches the input of each
+// non-zero, where loads from scattered addresses would take a load each. An output with many
+// non-zeros in one place makes them up while they are in the window.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +13,11 @@
 
 namespace laconic::kernels {
 
-// A group of `lanes` outputs: for each block of columns some steps; a step has a slot for each of
-// the outputs, which holds a non-zero or nothing.
+// A group of `lanes` outputs: for each block of inputs that enters the window some steps; a step
+// has a slot for each of the outputs, which holds a non-zero of the window or nothing.
 struct TileGroup {
-  // With a table: the column within the block, plus 128 times the place in the table.
+  // With a table: the column from the window's first on, plus 128 times the place in the table.
+  // The block that entered lies at the window's end, whose beginning lies before column 0 at first.
   const std::uint16_t* slots;
   const float* table;  // as long as TileForm says
   // Without: column and value (0 in a slot that holds nothing).
@@ -37,7 +39,8 @@ struct LooseRun {
 };
 
 struct TileForm {
-  int width;           // of a block in columns
+  int width;           // of the window in columns
+  int entering;        // columns of a block
   std::int64_t table;  // 0, or a length that `tables` names
 };
 
@@ -49,7 +52,7 @@ struct TileInputs {
 
 // Nanoseconds, measured on a Zen 5 processor; the packer weighs steps against single non-zeros.
 struct TileTimes {
-  double block;  // to load its inputs
+  double block;  // that enters the window
   double step;   // of one row
 };
 
@@ -57,7 +60,8 @@ struct TileTimes {
 struct TiledLinearKernels {
   static constexpr int CHOICES = 3;
   int lanes;
-  int widths[CHOICES];                   // of blocks; 0: no further one
+  int widths[CHOICES];  // of windows; 0: no further one
+  int entering[CHOICES];
   TileTimes times[CHOICES];              // of the widths, with the short table
   std::int64_t short_table, long_table;  // the lengths of tables, a multiple of lanes; 0: none
   double long_step;                      // more for a step with the long table

@@ -10,6 +10,7 @@
 #include "kernels/codebook_linear.h"
 #include "kernels/instructions.h"
 #include "kernels/sparse_linear.h"
+#include "kernels/tile_plan.h"
 
 namespace {
 
@@ -169,6 +170,41 @@ TEST("sparse linear weights multiply as the dense ones do") {
       }
     }
   }
+}
+
+TEST("sparse linear weights crowded in rows, columns or blocks multiply as the dense ones do") {
+  const auto crowded = [](const std::function<bool(std::int64_t, std::int64_t)>& where) {
+    Layer layer = layer_of(90, 410, 0.9, 0, 2);
+    const Layer full = layer_of(90, 410, 0.0, 0, 3);
+    for (std::size_t i = 0; i < layer.weights.size(); ++i) {
+      const auto place = static_cast<std::int64_t>(i);
+      if (where(place / 410, place % 410)) layer.weights[i] = full.weights[i];
+    }
+    return layer;
+  };
+  const Layer layers[] = {
+      crowded([](std::int64_t row, std::int64_t) { return row % 7 == 3; }),
+      crowded([](std::int64_t, std::int64_t column) { return column < 20 || column > 380; }),
+      crowded(
+          [](std::int64_t row, std::int64_t column) { return (row / 16 + column / 40) % 4 == 0; }),
+      crowded([](std::int64_t row, std::int64_t column) { return row == 89 && column % 50 < 40; })};
+  in_every_set([&] {
+    int tiled = 0;
+    for (const Layer& layer : layers) {
+      for (const int rows : {1, 2, 3, 6}) check_layer(sparse_for_one, layer, rows, {});
+      const auto plan =
+          laconic::kernels::plan_tiles(layer.weights.data(), layer.outputs, layer.depth, 0);
+      if (plan.choice < 0) continue;
+      ++tiled;
+      const auto survey =
+          laconic::kernels::survey_linear(layer.weights.data(), layer.outputs, layer.depth);
+      const auto tiles = laconic::kernels::tiled_linear(layer.weights.data(), survey, plan);
+      const Product product(layer, 2, {}, 5);
+      CHECK(check::deviation(product.found(*tiles, 1), product.expected()) < 2e-6);
+    }
+    const bool lanes = laconic::kernels::instructions() == Instructions::avx512;
+    CHECK(tiled == (lanes ? 3 : 0));
+  });
 }
 
 TEST("linear weights may be deeper than 65,536") {
