@@ -13,15 +13,6 @@ namespace {
 // Values that follow from shapes are computed while planning up to this size: shapes are small.
 constexpr std::size_t MOST_KNOWN_BYTES = 1 << 16;
 
-std::vector<const Tensor*> pointers(const std::vector<Tensor>& values,
-                                    const std::vector<Value>& which) {
-  std::vector<const Tensor*> out;
-  for (Value value : which) {
-    out.push_back(value == NONE ? nullptr : &values[static_cast<std::size_t>(value)]);
-  }
-  return out;
-}
-
 // Bytes of the rows of zeros before the first plane, with which it begins at a multiple of 64.
 std::size_t lead_bytes(const Tensor& tensor) {
   if (tensor.apart == 0) return 0;
@@ -81,6 +72,14 @@ const Tensor* Planner::known(Value value) const {
   return states_[at].shaped ? &plan_->values[at] : nullptr;
 }
 
+std::vector<const Tensor*> Planner::inputs_of(const Node& node) const {
+  std::vector<const Tensor*> out;
+  for (Value value : node.inputs) {
+    out.push_back(value == NONE ? nullptr : &plan_->values[static_cast<std::size_t>(value)]);
+  }
+  return out;
+}
+
 void Planner::step(int node_index, const Operator& operation) {
   const Node& node = graph_.nodes[static_cast<std::size_t>(node_index)];
   Step step;
@@ -106,7 +105,7 @@ bool Planner::plan_statically(int node_index, const Operator& operation, Step& s
   for (Value value : node.inputs) {
     if (value != NONE && !states_[static_cast<std::size_t>(value)].shaped) return false;
   }
-  const auto inputs = pointers(plan_->values, node.inputs);
+  const auto inputs = inputs_of(node);
   Planning planning(node, inputs, threads_);
   try {
     step.prepared = operation.plan(planning);
@@ -143,7 +142,7 @@ bool Planner::compute_now(const Node& node, const Operator& operation, const Pla
     known = known && (tensor == nullptr || tensor->data != nullptr || tensor->count() == 0);
   }
   if (!filled && (!known || bytes > MOST_KNOWN_BYTES)) return false;
-  const auto inputs = pointers(plan_->values, node.inputs);
+  const auto inputs = inputs_of(node);
   const auto made = evaluate(node, operation, inputs, planning, step.prepared.get());
   for (std::size_t i = 0; i < made.size(); ++i) {
     plan_->kept.push_back(made[i].owner);
@@ -217,65 +216,6 @@ std::unique_ptr<Plan> Planner::finish() {
   lay_apart();
   place_values();
   return std::move(plan_);
-}
-
-// By value: how many rows of zeros between its planes its readers would like; -1 where one of them
-// takes none.
-std::vector<std::int64_t> Planner::rows_wanted() const {
-  std::vector<std::int64_t> out(states_.size(), 0);
-  for (Value value : graph_.outputs) out[static_cast<std::size_t>(value)] = -1;
-  for (std::size_t i = 0; i < plan_->steps.size(); ++i) {
-    const Node& node = graph_.nodes[static_cast<std::size_t>(plan_->steps[i].node)];
-    const std::vector<std::int64_t>& apart = habits_[i].apart;
-    for (std::size_t j = 0; j < node.inputs.size(); ++j) {
-      if (node.inputs[j] == NONE) continue;
-      std::int64_t& rows = out[static_cast<std::size_t>(node.inputs[j])];
-      const std::int64_t wanted = apart.empty() ? -1 : apart[j];
-      rows = rows < 0 || wanted < 0 ? -1 : std::max(rows, wanted);
-    }
-  }
-  return out;
-}
-
-// Whether it has a place in the arena for itself.
-bool Planner::lies_alone(Value value) const {
-  const State& own = states_[static_cast<std::size_t>(value)];
-  return own.shaped && !own.given && own.root == value &&
-         std::count_if(states_.begin(), states_.end(),
-                       [&](const State& state) { return state.root == value; }) == 1;
-}
-
-// Convolutions that follow each other agree on rows of zeros between planes: where all readers and
-// the writer of a value take them, the readers need not copy it to have them.
-void Planner::lay_apart() {
-  const std::vector<std::int64_t> wanted = rows_wanted();
-  std::vector<bool> changed(plan_->values.size(), false);
-  for (std::size_t i = 0; i < plan_->steps.size(); ++i) {
-    if (!habits_[i].makes_apart) continue;
-    const Value value = graph_.nodes[static_cast<std::size_t>(plan_->steps[i].node)].outputs[0];
-    const auto at = static_cast<std::size_t>(value);
-    if (wanted[at] < 1 || !lies_alone(value)) continue;
-    plan_->values[at].apart = wanted[at];
-    changed[at] = true;
-  }
-  const auto touches = [&](const std::vector<Value>& values) {
-    return std::any_of(values.begin(), values.end(), [&](Value value) {
-      return value != NONE && changed[static_cast<std::size_t>(value)];
-    });
-  };
-  for (std::size_t i = 0; i < plan_->steps.size(); ++i) {
-    const Node& node = graph_.nodes[static_cast<std::size_t>(plan_->steps[i].node)];
-    if (touches(node.inputs) || touches(node.outputs)) plan_again(i);
-  }
-}
-
-void Planner::plan_again(std::size_t step) {
-  Step& again = plan_->steps[step];
-  const Node& node = graph_.nodes[static_cast<std::size_t>(again.node)];
-  const Tensor& made = plan_->values[static_cast<std::size_t>(node.outputs[0])];
-  Planning planning(node, pointers(plan_->values, node.inputs), threads_, made.apart);
-  again.prepared = habits_[step].operation->plan(planning);
-  again.scratch_bytes = planning.scratch_bytes();
 }
 
 void Planner::place_values() {

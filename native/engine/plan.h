@@ -68,16 +68,19 @@ class Planner {
     bool given = false;   // constant, known or an input: no place in the arena
   };
 
+  std::vector<const Tensor*> inputs_of(const Node& node) const;
   bool plan_statically(int node, const Operator& operation, Step& step);
   void take_results(const Node& node, const Planning& planning);
   bool compute_now(const Node& node, const Operator& operation, const Planning& planning,
                    const Step& step);
   void note_uses(const Node& node, int step);
   bool may_share(const Node& node, const Planning::Output& result, Value output, int step) const;
+  // In plan_apart.cc.
+  void lay_apart();
   std::vector<std::int64_t> rows_wanted() const;
   bool lies_alone(Value value) const;
-  void lay_apart();
   void plan_again(std::size_t step);
+
   void place_values();
 
   const Graph& graph_;
