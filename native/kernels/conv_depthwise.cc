@@ -152,8 +152,6 @@ void DepthwisePlan::run_strip(const float* x, float* y, std::int64_t index,
   strip.weights = weights_.block(block);
   strip.offsets = offsets_.data();
   strip.taps = static_cast<int>(offsets_.size());
-  strip.sliding = shape_.kernel_height == 3 && shape_.kernel_width == 3 && shape_.stride_x == 1 &&
-                  shape_.dilation_x == 1 && shape_.out_width >= 16;
   strip.rows = rows;
   strip.width = shape_.out_width;
   strip.row = shape_.stride_y * padded_width_ * lanes_;

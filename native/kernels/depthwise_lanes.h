@@ -13,7 +13,6 @@ struct DepthwiseStrip {
   const float* weights;         // [taps][LANES]
   const std::int32_t* offsets;  // [taps], in floats of `inputs`
   int taps;
-  bool sliding;              // 3 x 3 taps, neither stride nor dilation along the row
   std::int64_t rows, width;  // of the output
   std::int64_t row, column;  // from one output's inputs to the next ones', in floats
   float* outputs;            // [rows * width][LANES]
