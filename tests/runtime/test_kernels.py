@@ -94,6 +94,33 @@ def test_a_convolution_is_the_one_of_numpy(instructions, shapes, kind, has_bias,
     check(made, tensors, rng.standard_normal(shape, np.float32), threads)
 
 
+@st.composite
+def depthwise_convolutions(draw):
+    """Shapes and attributes of a depthwise convolution; most can be read where the images lie."""
+    taps = draw(st.sampled_from([3, 3, 5, 5, 4]))
+    stride = draw(st.integers(1, 2))
+    strides = (stride, draw(st.sampled_from([stride, stride, stride, 3 - stride])))
+    pads = tuple(draw(st.integers(0, 4)) for _ in range(4))
+    least = [max(1, taps - pads[axis] - pads[axis + 2]) for axis in range(2)]
+    size = (draw(st.integers(least[0], 14)), draw(st.integers(least[1], 56)))
+    channels, multiplier = draw(st.integers(1, 20)), draw(st.integers(1, 2))
+    return (
+        (draw(st.integers(1, 2)), channels, *size),
+        (channels * multiplier, 1, taps, taps),
+        {"strides": strides, "pads": pads, "group": channels},
+    )
+
+
+@settings(max_examples=80, deadline=None, derandomize=True, database=None)
+@given(depthwise_convolutions(), st.integers(1, 3), st.integers(0, 99))
+def test_a_depthwise_convolution_is_the_one_of_numpy(instructions, shapes, threads, seed):
+    shape, weight_shape, attributes = shapes
+    rng = np.random.default_rng(seed)
+    tensors = {"w": rng.standard_normal(weight_shape, np.float32)}
+    made = program("Conv", shape, ("w",), **attributes)
+    check(made, tensors, rng.standard_normal(shape, np.float32), threads)
+
+
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(
     st.integers(1, 70),
