@@ -36,6 +36,18 @@ class Pool {
         &body);
   }
 
+  // The same for work whose nanoseconds on one thread are known, about: the caller does it alone
+  // where another thread would hardly have begun before it ended, or would only move its lines from
+  // cache to cache. Measured on a Zen 5 processor: two threads gain from 1 microsecond on.
+  template <typename Body>
+  void split(std::int64_t count, double nanoseconds, const Body& body) {
+    if (nanoseconds < LEAST_NS) {
+      body(std::int64_t{0}, count, 0);
+    } else {
+      split(count, body);
+    }
+  }
+
   // Says that pieces of work will follow each other while it lives: the workers wake when it is
   // made, and wait longer before they sleep. Without one, they sleep soon after their last work.
   class Awake {
@@ -50,6 +62,8 @@ class Pool {
   };
 
  private:
+  static constexpr double LEAST_NS = 1000;
+
   using Call = void (*)(const void* body, std::int64_t begin, std::int64_t end, int worker);
   void run(std::int64_t count, Call call, const void* body);
 

@@ -21,6 +21,19 @@ std::int64_t round_up(std::int64_t value, std::int64_t unit) {
   return (value + unit - 1) / unit * unit;
 }
 
+// Nanoseconds of one non-zero for one row: looked up in registers, from a table in memory, plain.
+double single_ns(const LinearSurvey& survey) {
+  const bool plain = instructions() == Instructions::portable;
+  if (survey.table.empty()) return plain ? 0.37 : 0.22;
+  return plain ? 0.43 : survey.table.size() <= 32 ? 0.28 : 0.43;
+}
+
+// Nanoseconds of one row, in runs of non-zeros of one output each.
+double row_cost(const LinearSurvey& survey, std::int64_t blocks) {
+  return static_cast<double>(survey.non_zeros) * single_ns(survey) +
+         4 * static_cast<double>(survey.outputs * blocks);
+}
+
 class SparseLinear final : public LinearWeights {
  public:
   SparseLinear(const float* weights, const LinearSurvey& survey, std::int64_t rows)
@@ -28,6 +41,7 @@ class SparseLinear final : public LinearWeights {
         depth_(survey.depth),
         table_(survey.table),
         non_zeros_(outputs_, depth_, block_for(rows)),
+        row_ns_(row_cost(survey, non_zeros_.blocks())),
         kernels_(sparse_linear_kernels()),
         rows_(linear_rows()) {
     pack(weights);
@@ -92,7 +106,7 @@ class SparseLinear final : public LinearWeights {
   }
 
   void run_row(const float* x, float* y, const Epilogue& epilogue, Pool& pool) const {
-    pool.split(non_zeros_.groups(), [&](std::int64_t begin, std::int64_t end, int) {
+    pool.split(non_zeros_.groups(), row_ns_, [&](std::int64_t begin, std::int64_t end, int) {
       float sums[BUNDLE * GROUP];
       for (std::int64_t bundle = begin; bundle < end; bundle += BUNDLE) {
         const std::int64_t bundle_end = std::min(end, bundle + BUNDLE);
@@ -141,16 +155,10 @@ class SparseLinear final : public LinearWeights {
   std::int64_t outputs_, depth_;
   std::vector<float> table_;  // the distinct non-zeros; empty when there are too many
   SparseRows non_zeros_;
+  double row_ns_;  // about
   const SparseLinearKernels& kernels_;
   const LinearRowsKernels& rows_;
 };
-
-// Nanoseconds of one non-zero for one row: looked up in registers, from a table in memory, plain.
-double single_ns(const LinearSurvey& survey) {
-  const bool plain = instructions() == Instructions::portable;
-  if (survey.table.empty()) return plain ? 0.37 : 0.22;
-  return plain ? 0.43 : survey.table.size() <= 32 ? 0.28 : 0.43;
-}
 
 double rows_cost(const LinearSurvey& survey, std::int64_t rows) {
   const auto count = static_cast<double>(survey.non_zeros);
@@ -159,7 +167,7 @@ double rows_cost(const LinearSurvey& survey, std::int64_t rows) {
   const double bytes = count * (survey.table.empty() ? 6 : 3);
   const double read = bytes * read_ns(bytes);
   if (rows < 3) {
-    const double one = count * single_ns(survey) + 4 * runs;
+    const double one = row_cost(survey, blocks);
     return 200 + 1.05 * std::max(read, static_cast<double>(rows) * one);
   }
   const int lanes = sparse_linear_kernels().lanes;

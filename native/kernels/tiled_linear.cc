@@ -25,6 +25,7 @@ class TiledLinear final : public LinearWeights {
         kernels_(tiled_linear_kernels()),
         rows_(linear_rows()),
         form_(plan.form),
+        row_ns_(plan.row_ns),
         blocks_((depth_ + form_.entering - 1) / form_.entering),
         parts_((depth_ + TILE_PART - 1) / TILE_PART),
         groups_((outputs_ + GROUP - 1) / GROUP) {
@@ -47,7 +48,8 @@ class TiledLinear final : public LinearWeights {
 
   void run(const float* x, std::int64_t x_stride, float* y, std::int64_t y_stride,
            std::int64_t rows, const Epilogue& epilogue, std::byte*, Pool& pool) const override {
-    pool.split(groups_, [&](std::int64_t begin, std::int64_t end, int) {
+    const double nanoseconds = row_ns_ * static_cast<double>(rows);
+    pool.split(groups_, nanoseconds, [&](std::int64_t begin, std::int64_t end, int) {
       for (std::int64_t bundle = begin; bundle < end; bundle += BUNDLE) {
         const std::int64_t bundle_end = std::min(end, bundle + BUNDLE);
         for (std::int64_t row = 0; row < rows; row += MOST_ROWS) {
@@ -127,6 +129,7 @@ class TiledLinear final : public LinearWeights {
   const TiledLinearKernels& kernels_;
   const LinearRowsKernels& rows_;
   TileForm form_;
+  double row_ns_;  // about
   std::int64_t blocks_, parts_, groups_;
   std::vector<float> table_;           // the first is 0
   std::vector<std::uint16_t> slots_;   // with a table
