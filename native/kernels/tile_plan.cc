@@ -11,7 +11,7 @@ namespace {
 constexpr int LANES = 16;  // of a set that has tiles
 constexpr int MOST_STEPS = 255;
 // A plan looks at so many groups, fewer where they are long.
-constexpr std::int64_t SAMPLES = 24, SAMPLED_VECTORS = 4096;
+constexpr std::int64_t SAMPLES = 16, SAMPLED_VECTORS = 4096;
 // Of a group, which do not count against the most that a non-zero may take.
 constexpr double SMALL_BYTES = 32;
 // What a single non-zero costs that has no slot.
@@ -162,7 +162,9 @@ void choose_pace(TilePlan& plan, const std::vector<std::vector<std::int32_t>>& g
   for (std::int64_t even = 1; even <= MOST_EVEN_STEPS; ++even) {
     steps.assign(steps.size(), static_cast<std::uint8_t>(even));
     const auto all = static_cast<double>(even) * static_cast<double>(steps.size());
-    consider(all / std::max(plan.before.back(), 1e-9), steps);
+    const double pace = all / std::max(plan.before.back(), 1e-9);
+    if (pace > MOST_PACE) break;
+    if (pace >= LEAST_PACE) consider(pace, steps);
   }
 }
 
