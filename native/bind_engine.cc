@@ -7,6 +7,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <stdexcept>
@@ -72,15 +73,16 @@ Constant copied(const Array& array) {
 }
 
 nb::object to_python(const Tensor& tensor) {
-  auto* memory = new std::vector<std::byte>(tensor.bytes());
-  if (!memory->empty()) std::memcpy(memory->data(), tensor.data, memory->size());
-  const nb::capsule owner(
-      memory, [](void* held) noexcept { delete static_cast<std::vector<std::byte>*>(held); });
+  // Not a vector, which would fill it with zeros first.
+  auto* memory = new std::byte[std::max<std::size_t>(tensor.bytes(), 1)];
+  if (tensor.bytes() > 0) std::memcpy(memory, tensor.data, tensor.bytes());
+  const nb::capsule owner(memory,
+                          [](void* held) noexcept { delete[] static_cast<std::byte*>(held); });
   std::vector<std::size_t> sizes(tensor.shape.begin(), tensor.shape.end());
   nb::object out;
   with_type(tensor.type, [&](auto item) {
     using Item = decltype(item);
-    out = nb::cast(nb::ndarray<nb::numpy, Item>(memory->data(), sizes.size(), sizes.data(), owner));
+    out = nb::cast(nb::ndarray<nb::numpy, Item>(memory, sizes.size(), sizes.data(), owner));
   });
   return out;
 }

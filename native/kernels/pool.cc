@@ -282,9 +282,7 @@ void Pool::run(std::int64_t count, Call call, const void* body) {
 }
 
 Pool::Awake::Awake(Pool& pool) : pool_(pool) {
-  if (pool_.threads_ == 1 || pool_.inherited()) return;
-  pool_.shared_->runs.fetch_add(1);
-  if (pool_.shared_->sleepers.load() > 0) pool_.shared_->wake();
+  if (pool_.threads_ > 1 && !pool_.inherited()) pool_.shared_->runs.fetch_add(1);
 }
 
 Pool::Awake::~Awake() {

@@ -25,12 +25,13 @@ class Pool {
   // ranges, one after the other, or none. Returns when all are done.
   // When the pool is busy with another caller's work, or the caller is a worker itself, the caller
   // does everything alone as worker 0. What a body computes for an index must not depend on the
-  // range that it came in, nor on what the worker did before. A body throws nothing.
+  // range that it came in, nor on what the worker did before. A body throws nothing: the program
+  // would end.
   template <typename Body>
   void split(std::int64_t count, const Body& body) {
     run(
         count,
-        [](const void* body_, std::int64_t begin, std::int64_t end, int worker) {
+        [](const void* body_, std::int64_t begin, std::int64_t end, int worker) noexcept {
           (*static_cast<const Body*>(body_))(begin, end, worker);
         },
         &body);
@@ -48,8 +49,8 @@ class Pool {
     }
   }
 
-  // Says that pieces of work will follow each other while it lives: the workers wake when it is
-  // made, and wait longer before they sleep. Without one, they sleep soon after their last work.
+  // Says that pieces of work will follow each other while it lives: workers that are awake wait
+  // longer before they sleep. It wakes nobody: the first piece does, where there is one.
   class Awake {
    public:
     explicit Awake(Pool& pool);
@@ -64,7 +65,8 @@ class Pool {
  private:
   static constexpr double LEAST_NS = 1000;
 
-  using Call = void (*)(const void* body, std::int64_t begin, std::int64_t end, int worker);
+  using Call = void (*)(const void* body, std::int64_t begin, std::int64_t end,
+                        int worker) noexcept;
   void run(std::int64_t count, Call call, const void* body);
 
   bool inherited() const;  // from before a fork

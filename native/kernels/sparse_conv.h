@@ -8,8 +8,8 @@
 // sums of a run are slid by so many lanes once, in registers, at its end. So the loads of the inner
 // loop are aligned and the input lies in the slab once, not once for each tap. Rows much shorter
 // than a vector are folded: those of the tile's upper and lower half share vectors, so that the
-// next row is the next vector. Where rows begin
-// with a vector and rows of zeros lie between the planes of the input, it is its own slab.
+// next row is the next vector. Where rows begin with a vector and rows of zeros lie between the
+// planes of the input, it is its own slab.
 #pragma once
 
 #include <cstddef>

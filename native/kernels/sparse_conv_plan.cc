@@ -31,7 +31,9 @@ std::int64_t SparseConvPlan::find_wanted(const SparseFilters& filters) const {
   other.x_apart = rows_outside(shape_, y_);
   const SparseTiling tiling = choose_tiling(other, static_cast<std::int64_t>(filters.values.size()),
                                             {kernels_.lanes, kernels_.vectors});
-  return !flat_ && tiling.direct ? other.x_apart : 0;
+  // More rows of zeros than that cost their writer what they spare the reader.
+  const bool few = 2 * other.x_apart <= shape_.height;
+  return !flat_ && tiling.direct && few ? other.x_apart : 0;
 }
 
 // The shift 0 comes second: the first run is slid in registers, and it is added on top.

@@ -57,6 +57,7 @@ ConvShape flattened(const ConvShape& shape);
 // Rows of zeros above and below the input with which all rows that are read exist.
 std::int64_t rows_outside(const ConvShape& shape, const SparseAxis& y);
 
+// std::length_error where no slab is small enough.
 SparseTiling choose_tiling(const ConvShape& shape, std::int64_t nonzeros,
                            const SparseMachine& machine);
 

@@ -60,7 +60,16 @@ def network(name, treatment):
 
 
 @pytest.mark.parametrize("treatment", ["dense", "pruned", "shared"])
-@pytest.mark.parametrize("name", ["lenet-300-100", "lenet5", "resnet20", "resnet56"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lenet-300-100",
+        "lenet5",
+        "resnet20",
+        "resnet56",
+        *(pytest.param(f"resnet{n}", marks=pytest.mark.slow) for n in (32, 44, 110)),
+    ],
+)
 def test_a_network_of_the_zoo_equals_onnxruntime(name, treatment, onnx_programs):
     program, tensors, size = network(name, treatment)
     executor = NativeExecutor(program, tensors, threads=1)
@@ -90,8 +99,10 @@ def test_every_set_of_instructions_gives_the_same_network(widest, treatment, nar
     assert np.abs(found - expected).max() <= MOST_DEVIATION * np.abs(expected).max()
 
 
-def test_threads_do_not_change_the_bits():
-    program, tensors, size = network("resnet20", "pruned")
+@pytest.mark.parametrize("treatment", ["dense", "pruned", "shared"])
+@pytest.mark.parametrize("name", ["lenet5", "resnet20"])
+def test_threads_do_not_change_the_bits(name, treatment):
+    program, tensors, size = network(name, treatment)
     name = program.inputs[0].name
     images = normal(5, *size)
     executors = [NativeExecutor(program, tensors, threads=threads) for threads in (1, 2, 5)]
@@ -171,17 +182,19 @@ def test_outputs_share_no_memory_with_inputs_weights_or_later_outputs():
     assert not np.shares_memory(first, second)
 
 
-def test_eight_threads_of_one_session_get_their_own_answers():
-    program, tensors, size = network("lenet5", "pruned")
+@pytest.mark.parametrize("network_name", ["lenet5", "resnet20"])
+def test_eight_threads_of_one_session_get_their_own_answers(network_name):
+    program, tensors, size = network(network_name, "pruned")
     name = program.inputs[0].name
     executor = NativeExecutor(program, tensors, threads=2)
-    images = normal(8, *size)
-    expected = [executor.run({name: images[i : i + 1]})[0] for i in range(8)]
+    # Batches of four and more are cut into images.
+    batches = [normal(1 + index % 6, *size, seed=index) for index in range(8)]
+    expected = [executor.run({name: images})[0] for images in batches]
     wrong = []
 
     def work(index):
         for _ in range(50):
-            (found,) = executor.run({name: images[index : index + 1]})
+            (found,) = executor.run({name: batches[index]})
             if not np.array_equal(found, expected[index]):
                 wrong.append(index)
 
@@ -213,8 +226,9 @@ def test_a_forked_process_runs_and_forgets_a_session_that_was_made_before():
 
 
 @pytest.mark.slow
-def test_ten_thousand_runs_from_eight_threads_do_not_grow():
-    program, tensors, size = network("lenet5", "pruned")
+@pytest.mark.parametrize("network_name", ["lenet5", "resnet20"])
+def test_ten_thousand_runs_from_eight_threads_do_not_grow(network_name):
+    program, tensors, size = network(network_name, "pruned")
     name = program.inputs[0].name
     executor = NativeExecutor(program, tensors, threads=2)
 
@@ -224,7 +238,8 @@ def test_ten_thousand_runs_from_eight_threads_do_not_grow():
 
     def work():
         for turn in range(1250):
-            executor.run({name: np.zeros((turn % 3 + 1, *size), np.float32)})
+            # Batches of four and more are cut; ten sizes are more than are kept planned.
+            executor.run({name: np.zeros((turn % 10 + 1, *size), np.float32)})
 
     def round_of_eight():
         workers = [threading.Thread(target=work) for _ in range(8)]

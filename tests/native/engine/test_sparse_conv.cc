@@ -7,6 +7,7 @@
 #include "kernels/instructions.h"
 #include "kernels/pool.h"
 #include "kernels/sparse_conv.h"
+#include "kernels/sparse_tiling.h"
 
 namespace {
 
@@ -283,6 +284,29 @@ TEST("rows of zeros may lie between the planes of input, output and addend") {
       }
     }
   }
+}
+
+TEST("rows of zeros may lie behind images of one row") {
+  for (const std::int64_t kernel : {1, 3}) {
+    ConvShape shape = sizes(16, 5, 1, 32, kernel, 1, kernel / 2);
+    shape.x_apart = 1;
+    shape.y_apart = 2;
+    compare(shape, 2, 0.8, 62);
+  }
+}
+
+TEST("terms far from each other are taken in blocks") {
+  // 64 planes of 3008 x 3008 floats are more than 2 GiB; the tiling alone is made.
+  ConvShape shape = sizes(64, 4, 3008, 3008, 1, 1, 0);
+  with_every_set([&] {
+    const SparseConvKernels& kernels = sparse_conv_kernels();
+    const SparseMachine machine{kernels.lanes, kernels.vectors};
+    for (const ConvShape& of : {flattened(shape), sizes(36, 36, 16, 32, 3, 1, 300000, 300000)}) {
+      const SparseTiling tiling = choose_tiling(of, 200, machine);
+      CHECK(tiling.channel_block * tiling.channel_floats * 4 < (std::int64_t{1} << 31));
+      CHECK(tiling.channel_block > 0);
+    }
+  });
 }
 
 TEST("a sparse convolution wants rows of zeros where each row begins with a vector") {
