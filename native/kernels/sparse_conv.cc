@@ -1,5 +1,7 @@
 #include "kernels/sparse_conv.h"
 
+#include <limits>
+
 #include "kernels/sparse_conv_plan.h"
 
 namespace laconic::kernels {
@@ -50,6 +52,7 @@ double sparse_conv_cost(const ConvShape& shape, std::int64_t nonzeros) {
   const SparseConvKernels& kernels = sparse_conv_kernels();
   const SparseTiling tiling =
       choose_tiling(flattened(shape), nonzeros, {kernels.lanes, kernels.vectors});
+  if (tiling.cycles < 0) return std::numeric_limits<double>::infinity();
   return tiling.cycles / CYCLES_A_NANOSECOND;
 }
 

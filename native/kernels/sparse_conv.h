@@ -21,17 +21,14 @@
 
 namespace laconic::kernels {
 
-// One non-zero: sums[q] += value * slab[offset + q]; the offset is in bytes.
-struct SparseTerm {
-  std::int32_t offset;
-  float value;
-};
-
 // One tile and one block of input channels, for some outputs. What is per output begins at
 // first_output where it is said to be so, else at output 0.
 struct SparseTile {
   const float* slab;
-  const SparseTerm* terms;
+  // A non-zero adds value * slab[offset * unit + q] to sum q; a unit is 1 << unit_bits bytes.
+  const std::uint16_t* offsets;
+  const float* values;
+  int unit_bits;
   // Run r of output first_output + o holds the terms starts[o * runs + r] to before
   // starts[o * runs + r + 1].
   const std::int32_t* starts;

@@ -1,6 +1,7 @@
 #include "kernels/sparse_conv_plan.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 namespace laconic::kernels {
 
@@ -20,6 +21,7 @@ SparseConvPlan::SparseConvPlan(const SparseFilters& filters, const ConvShape& sh
       y_(shape_.kernel_height, shape_.stride_y, shape_.dilation_y, shape_.pad_top),
       x_(shape_.kernel_width, shape_.stride_x, shape_.dilation_x, shape_.pad_left),
       wanted_apart_(find_wanted(filters)) {
+  if (tiling_.cycles < 0) throw std::length_error("a dilation that no tile is made for");
   plan_runs();
   plan_taps();
   plan_masks();
@@ -68,8 +70,7 @@ void SparseConvPlan::plan_taps() {
   const std::int64_t lanes = kernels_.lanes;
   for (std::size_t ky = 0; ky < y_.shift.size(); ++ky) {
     for (std::size_t kx = 0; kx < x_.shift.size(); ++kx) {
-      const std::int64_t first = tiling_.direct ? 0 : y_.least;
-      const std::int64_t flat = (y_.shift[ky] - first) * tiling_.row_step();
+      const std::int64_t flat = (y_.shift[ky] - y_.least) * tiling_.row_step();
       const std::int64_t skip = tiling_.aligned ? flat % lanes : 0;
       const std::int64_t slid = tiling_.slid ? x_.shift[kx] - tiling_.first_column : 0;
       const std::int64_t moved = tiling_.slid ? 0 : x_.shift[kx];
@@ -117,7 +118,8 @@ void SparseConvPlan::plan_terms(const SparseFilters& filters) {
   const auto taps = static_cast<std::int64_t>(taps_.size());
   const std::int64_t block_depth = tiling_.channel_block * taps;
   const auto runs = static_cast<std::int64_t>(run_shifts_.size());
-  terms_.resize(filters.values.size());
+  offsets_.resize(filters.values.size());
+  values_.resize(filters.values.size());
   starts_.assign(static_cast<std::size_t>(blocks() * shape_.outputs * runs + 1), 0);
   const auto each = [&](auto&& visit) {
     for (std::int64_t row = 0; row < shape_.outputs * filters.sections; ++row) {
@@ -129,17 +131,19 @@ void SparseConvPlan::plan_terms(const SparseFilters& filters) {
         const Tap& tap = taps_[static_cast<std::size_t>(position % taps)];
         const std::int64_t block = position / block_depth;
         const std::int64_t offset =
-            position % block_depth / taps * tiling_.channel_floats + tap.offset;
+            tiling_.margin + tap.offset + position % block_depth / taps * tiling_.channel_floats;
         visit(static_cast<std::size_t>((block * shape_.outputs + output) * runs + tap.run),
-              static_cast<std::int32_t>(offset * 4), filters.values[i]);
+              static_cast<std::uint16_t>(offset / tiling_.unit), filters.values[i]);
       }
     }
   };
-  each([&](std::size_t place, std::int32_t, float) { ++starts_[place + 1]; });
+  each([&](std::size_t place, std::uint16_t, float) { ++starts_[place + 1]; });
   for (std::size_t i = 1; i < starts_.size(); ++i) starts_[i] += starts_[i - 1];
   std::vector<std::int32_t> next(starts_);
-  each([&](std::size_t place, std::int32_t offset, float value) {
-    terms_[static_cast<std::size_t>(next[place]++)] = {offset, value};
+  each([&](std::size_t place, std::uint16_t offset, float value) {
+    const auto term = static_cast<std::size_t>(next[place]++);
+    offsets_[term] = offset;
+    values_[term] = value;
   });
 }
 
@@ -186,8 +190,10 @@ SparseTile SparseConvPlan::describe(const Item& item, const Epilogue& epilogue, 
   SparseTile tile{};
   tile.first_output = item.first_output;
   tile.outputs = item.outputs;
-  tile.slab = scratch + tiling_.margin;
-  tile.terms = terms_.data();
+  tile.slab = scratch;
+  tile.offsets = offsets_.data();
+  tile.values = values_.data();
+  for (std::int64_t size = tiling_.unit * 4; size > 1; size /= 2) ++tile.unit_bits;
   tile.runs = static_cast<int>(run_shifts_.size());
   tile.shifts = slides_.data();
   tile.masks = mask_pointers_.data();
@@ -229,7 +235,7 @@ void SparseConvPlan::run_item(const Item& item, const float* x, float* y, const 
   for (std::int64_t block = 0; block < blocks(); ++block) {
     const std::int64_t first = block * tiling_.channel_block;
     if (tiling_.direct) {
-      tile.slab = image + first * plane + item.row * shape_.width + item.column;
+      tile.slab = image + first * plane + (item.row + y_.least) * shape_.width + item.column;
     } else {
       fill_slab(image + first * plane, std::min(tiling_.channel_block, channels - first), item.row,
                 item.column, scratch + tiling_.margin);

@@ -88,7 +88,8 @@ class SparseConvPlan final : public ConvPlan {
   std::vector<Tap> taps_;  // [kernel_height * kernel_width]
   std::vector<std::vector<std::uint16_t>> masks_;
   std::vector<const std::uint16_t*> mask_pointers_;
-  std::vector<SparseTerm> terms_;
+  std::vector<std::uint16_t> offsets_;  // of the non-zeros, in units
+  std::vector<float> values_;
   std::vector<std::int32_t> starts_;  // [blocks][outputs of all groups][runs], and the end
 };
 

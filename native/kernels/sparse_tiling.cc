@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <limits>
 #include <set>
-#include <stdexcept>
 
 #include "kernels/sparse_cost.h"
 
@@ -20,8 +19,8 @@ std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b;
 
 std::int64_t round_up(std::int64_t a, std::int64_t to) { return divide_up(a, to) * to; }
 
-// Terms say in 32 bits how many bytes away they read.
-constexpr std::int64_t MOST_FLOATS = std::numeric_limits<std::int32_t>::max() / 4;
+// Terms say in 16 bits how many units away they read.
+constexpr std::int64_t MOST_UNITS = std::numeric_limits<std::uint16_t>::max();
 
 void consider(const SparseProblem& problem, SparseTiling tiling, SparseTiling* best) {
   const int lanes = problem.machine.lanes;
@@ -46,11 +45,15 @@ void consider(const SparseProblem& problem, SparseTiling tiling, SparseTiling* b
   const std::int64_t channels = problem.group_channels();
   const auto fitting = static_cast<std::int64_t>(SPARSE_L1_BYTES) / channel_bytes;
   const std::int64_t most_blocks = divide_up(channels, std::max<std::int64_t>(fitting, 1));
-  const std::int64_t reachable = MOST_FLOATS / tiling.channel_floats - 1;
+  tiling.unit = tiling.aligned || sparse_share_skipped(problem, tiling) == 0 ? lanes : 1;
+  const std::int64_t most_floats = MOST_UNITS * tiling.unit;
+  const std::int64_t reachable = most_floats / tiling.channel_floats - 1;
   const std::int64_t near_blocks = divide_up(channels, std::max<std::int64_t>(reachable, 1));
   for (const std::int64_t blocks : {std::int64_t{1}, near_blocks, most_blocks}) {
     tiling.channel_block = divide_up(channels, blocks);
-    if ((tiling.channel_block + 1) * tiling.channel_floats + reach + lanes > MOST_FLOATS) continue;
+    if ((tiling.channel_block + 1) * tiling.channel_floats + 2 * tiling.margin > most_floats) {
+      continue;
+    }
     const double cycles =
         sparse_tile_cycles(problem, tiling, full) * static_cast<double>(tiling.row_tiles - 1) +
         sparse_tile_cycles(problem, tiling, tiling.vectors(last_rows, lanes));
@@ -199,7 +202,6 @@ SparseTiling choose_tiling(const ConvShape& shape, std::int64_t nonzeros,
   consider_in_place(problem, &best);
   consider_whole_rows(problem, &best);
   consider_pieces(problem, &best);
-  if (best.cycles < 0) throw std::length_error("a convolution of images that are too large");
   return best;
 }
 

@@ -40,6 +40,7 @@ struct SparseTiling {
   std::int64_t lead;            // floats before each plane, where its first row may be moved to
   std::int64_t margin;          // floats before and behind the slab that loads may reach
   std::int64_t channel_block;   // input channels at once, for the first-level cache
+  std::int64_t unit;            // floats that offsets in the slab are multiples of
   double cycles;                // for one image, about
 
   // Lanes of the slab from what a lane reads to what it reads of the next row.
@@ -57,7 +58,7 @@ ConvShape flattened(const ConvShape& shape);
 // Rows of zeros above and below the input with which all rows that are read exist.
 std::int64_t rows_outside(const ConvShape& shape, const SparseAxis& y);
 
-// std::length_error where no slab is small enough.
+// Negative cycles where no slab is small enough: with dilations of tens of thousands.
 SparseTiling choose_tiling(const ConvShape& shape, std::int64_t nonzeros,
                            const SparseMachine& machine);
 
