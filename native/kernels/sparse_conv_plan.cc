@@ -22,6 +22,7 @@ SparseConvPlan::SparseConvPlan(const SparseFilters& filters, const ConvShape& sh
       x_(shape_.kernel_width, shape_.stride_x, shape_.dilation_x, shape_.pad_left),
       wanted_apart_(find_wanted(filters)) {
   if (tiling_.cycles < 0) throw std::length_error("a dilation that no tile is made for");
+  for (std::int64_t bytes = tiling_.unit * 4; bytes > 1; bytes /= 2) ++unit_bits_;
   plan_runs();
   plan_taps();
   plan_masks();
@@ -29,13 +30,14 @@ SparseConvPlan::SparseConvPlan(const SparseFilters& filters, const ConvShape& sh
 }
 
 std::int64_t SparseConvPlan::find_wanted(const SparseFilters& filters) const {
+  if (flat_ || tiling_.direct) return 0;
   ConvShape other = shape_;
   other.x_apart = rows_outside(shape_, y_);
+  // More rows of zeros than that cost their writer what they spare the reader.
+  if (2 * other.x_apart > shape_.height) return 0;
   const SparseTiling tiling = choose_tiling(other, static_cast<std::int64_t>(filters.values.size()),
                                             {kernels_.lanes, kernels_.vectors});
-  // More rows of zeros than that cost their writer what they spare the reader.
-  const bool few = 2 * other.x_apart <= shape_.height;
-  return !flat_ && tiling.direct && few ? other.x_apart : 0;
+  return tiling.direct ? other.x_apart : 0;
 }
 
 // The shift 0 comes second: the first run is slid in registers, and it is added on top.
@@ -193,7 +195,7 @@ SparseTile SparseConvPlan::describe(const Item& item, const Epilogue& epilogue, 
   tile.slab = scratch;
   tile.offsets = offsets_.data();
   tile.values = values_.data();
-  for (std::int64_t size = tiling_.unit * 4; size > 1; size /= 2) ++tile.unit_bits;
+  tile.unit_bits = unit_bits_;
   tile.runs = static_cast<int>(run_shifts_.size());
   tile.shifts = slides_.data();
   tile.masks = mask_pointers_.data();

@@ -82,6 +82,7 @@ class SparseConvPlan final : public ConvPlan {
   SparseTiling tiling_;
   SparseAxis y_, x_;
   std::int64_t wanted_apart_;
+  int unit_bits_ = 0;                     // of the bytes of a unit
   std::vector<std::int64_t> run_shifts_;  // whole, in the order of the runs
   std::vector<int> slides_;               // what is left of them within a vector
   std::vector<Plane> planes_;

@@ -10,8 +10,7 @@
 namespace laconic::kernels {
 namespace {
 
-constexpr std::int64_t GROUP =
-    16;  // outputs, and inputs in a vector: the lanes of a set with tiles
+constexpr std::int64_t GROUP = 16;  // outputs: the lanes of a set with tiles
 constexpr std::int64_t MOST_ROWS = 4;  // at once
 // Groups whose tiles stay in a cache while the rows pass.
 constexpr std::int64_t BUNDLE = 4;
