@@ -1,6 +1,7 @@
 """Steps that make weights zero, and the scopes over which zeros are counted."""
 
 from laconic.prune.magnitude import Prune, check_sparsity, smallest
+from laconic.prune.mask import Mask
 from laconic.prune.scope import SCOPES, Scope, global_scope, layer_scope
 from laconic.represent import Step
 
@@ -9,6 +10,7 @@ STEPS: dict[str, type[Step]] = {"prune": Prune}
 __all__ = [
     "SCOPES",
     "STEPS",
+    "Mask",
     "Prune",
     "Scope",
     "check_sparsity",

@@ -1,11 +1,12 @@
 """One fit loop for every stage and objective, evaluation, checkpoints."""
 
 from laconic.train.array_task import ArrayTask
+from laconic.train.callback import Callback, Moment
 from laconic.train.checkpoint import load_model, save_model
 from laconic.train.evaluate import evaluate
 from laconic.train.fabric import make_fabric
 from laconic.train.fit import EpochRecord, History, Progress, fit
-from laconic.train.objective import Objective, TaskLoss
+from laconic.train.objective import Objective, Penalised, Penalty, TaskLoss
 from laconic.train.optimizers import OPTIMIZERS
 from laconic.train.schedules import SCHEDULES
 from laconic.train.steps import step_classes, step_names
@@ -16,9 +17,13 @@ __all__ = [
     "SCHEDULES",
     "ArrayTask",
     "Batch",
+    "Callback",
     "EpochRecord",
     "History",
+    "Moment",
     "Objective",
+    "Penalised",
+    "Penalty",
     "Progress",
     "Split",
     "Task",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from laconic.errors import StageError, UsageError
 from laconic.represent import description
 from laconic.train import checkpoint as checkpoints
+from laconic.train.callback import Callback, Moment
 from laconic.train.evaluate import placed
 from laconic.train.fabric import broadcast_model, check_precision, make_fabric, sum_gradients
 from laconic.train.objective import Objective, TaskLoss
@@ -91,6 +92,7 @@ def fit(
     fabric: Fabric | None = None,
     checkpoint: Path | None = None,
     objective: Objective | None = None,
+    callbacks: Sequence[Callback] = (),
     on_progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> History:
@@ -118,6 +120,7 @@ def fit(
         checkpoint: a file that is written after each epoch. When it exists, training goes on
             after the last epoch in it; it must be visible to all processes.
         objective: what is minimised; None: the task's loss.
+        callbacks: act before and after each step, in this order.
         on_progress: called after each step, in process 0.
         options: further arguments of the optimizer, such as ``momentum=0.9``.
 
@@ -155,7 +158,8 @@ def fit(
         "schedule": schedule,
         "seed": seed,
         "options": options,
-        "objective": {"kind": type(objective).__qualname__, **objective.configuration},
+        "objective": _described(objective),
+        "callbacks": [_described(callback) for callback in callbacks],
         "task": type(task).__qualname__,
         "steps": steps,
         "processes": fabric.world_size,
@@ -171,7 +175,7 @@ def fit(
             history = list(found.history)
         loop = _Loop(
             model, task, objective, made, fabric, factor, learning_rate,
-            epochs, steps, seed, len(history), time.perf_counter(), on_progress,
+            epochs, steps, seed, len(history), time.perf_counter(), tuple(callbacks), on_progress,
         )  # fmt: skip
         for epoch in range(len(history), epochs):
             history.append(loop.epoch(epoch))
@@ -189,6 +193,10 @@ def _count_batches(task: Task, seed: int) -> int:
     if steps == 0:
         raise UsageError("the task gives no training batch; there is nothing to train on")
     return steps
+
+
+def _described(part: Objective | Callback) -> dict[str, Any]:
+    return {"kind": type(part).__qualname__, **part.configuration}
 
 
 def _mix(*numbers: int) -> int:
@@ -212,6 +220,7 @@ class _Loop:
     seed: int
     resumed_epochs: int
     started: float
+    callbacks: tuple[Callback, ...]
     on_progress: Callable[[Progress], None] | None
 
     def epoch(self, epoch: int) -> EpochRecord:
@@ -223,8 +232,12 @@ class _Loop:
         for step, (inputs, targets) in enumerate(batches):
             # A task may give more batches in one epoch than in another.
             done = min(1.0, (epoch + step / self.steps) / self.epochs)
+            rate = self.learning_rate * self.factor(done)
             for group in self.optimizer.param_groups:
-                group["lr"] = self.learning_rate * self.factor(done)
+                group["lr"] = rate
+            moment = Moment(epoch * self.steps + step, self.epochs * self.steps, epoch, rate)
+            for callback in self.callbacks:
+                callback.before_step(self.model, moment)
             loss = self.step(inputs, targets)
             if not math.isfinite(loss):
                 raise StageError(
@@ -232,6 +245,8 @@ class _Loop:
                     f"rate ({self.learning_rate:g}), or look for NaN in the data"
                 )
             self.optimizer.step()
+            for callback in self.callbacks:
+                callback.after_step(self.model, moment)
             sum_of_losses += loss * len(targets)
             examples += len(targets)
             self.report(epoch, step, loss)
