@@ -329,3 +329,31 @@ def test_training_warns_of_nothing(network, task, capfd):
         warnings.simplefilter("error")
         fit(network, task, epochs=1)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_gradient_that_is_not_finite_names_its_layer_before_the_weights_move(network, task):
+    """The derivative of a square root at 0: the loss stays finite."""
+
+    class Root(Objective):
+        def loss(self, model, inputs, outputs, targets, task):
+            return task.loss(outputs, targets) + model[0].weight.square().sum(1).sqrt().sum()
+
+    with torch.no_grad():
+        network[0].weight[:2] = 0
+    represent(network[0], Prune(0.1))
+    before = state(network)
+    message = (
+        r"^epoch 1, step 1: 16 of the 128 gradients of 0\.weight are NaN or infinite, though the "
+        r"loss is finite; lower the learning rate \(0\.001\)"
+    )
+    with pytest.raises(StageError, match=message):
+        fit(network, task, epochs=1, objective=Root())
+    assert_same(before, state(network))
+
+
+def test_gradients_whose_norm_alone_overflows_are_no_error(network, task):
+    class Steep(Objective):
+        def loss(self, model, inputs, outputs, targets, task):
+            return 1e30 * model[0].weight.sum() + 0.0 * outputs.sum()
+
+    fit(network, task, epochs=1, objective=Steep(), optimizer="adam")

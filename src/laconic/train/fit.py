@@ -22,6 +22,7 @@ from laconic.train import checkpoint as checkpoints
 from laconic.train.callback import Callback, Moment
 from laconic.train.evaluate import placed
 from laconic.train.fabric import broadcast_model, check_precision, make_fabric, sum_gradients
+from laconic.train.finite import check_gradients
 from laconic.train.objective import Objective, TaskLoss
 from laconic.train.optimizers import known, make_optimizer
 from laconic.train.schedules import SCHEDULES, Schedule
@@ -129,7 +130,8 @@ def fit(
 
     Raises:
         UsageError: an argument that cannot be meant, or a task without training batches.
-        StageError: the loss is no longer finite, or the checkpoint is of another training.
+        StageError: the loss or a gradient is no longer finite, or the checkpoint is of another
+            training.
         DataError: the checkpoint is damaged.
 
     Examples:
@@ -244,6 +246,7 @@ class _Loop:
                     f"epoch {epoch + 1}, step {step + 1}: the loss is {loss}; lower the learning "
                     f"rate ({self.learning_rate:g}), or look for NaN in the data"
                 )
+            check_gradients(self.model, f"epoch {epoch + 1}, step {step + 1}", self.learning_rate)
             self.optimizer.step()
             for callback in self.callbacks:
                 callback.after_step(self.model, moment)

@@ -83,8 +83,7 @@ class Penalised(Objective):
     def configuration(self) -> dict[str, Any]:
         """The objective and the terms, each with its class."""
         return {
-            "objective": {"kind": type(self.objective).__qualname__}
-            | self.objective.configuration,
+            "objective": {"kind": type(self.objective).__qualname__} | self.objective.configuration,
             "penalties": [
                 {"kind": type(penalty).__qualname__, **penalty.configuration}
                 for penalty in self.penalties
