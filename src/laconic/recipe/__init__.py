@@ -1,8 +1,9 @@
 """Stages in order, from Python or from a TOML file, with a receipt each."""
 
+from laconic.recipe.context import Context
 from laconic.recipe.recipe import Recipe, Stage, builtin_names, load_recipe, parse
 from laconic.recipe.run import Watcher, run
-from laconic.recipe.stages import STAGES, Context
+from laconic.recipe.stages import STAGES
 
 __all__ = [
     "STAGES",

@@ -12,8 +12,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from laconic.errors import LaconicError, PatternError, UnsupportedError, UsageError
+from laconic.recipe.context import by_layer
 from laconic.recipe.recipe import Recipe
-from laconic.recipe.stages import by_layer
 from laconic.train import Task, step_names
 from laconic.train.evaluate import placed
 

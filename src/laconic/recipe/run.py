@@ -23,9 +23,10 @@ from laconic.measure.versions import versions
 from laconic.pack import capture, pack_model_bytes
 from laconic.recipe import guard
 from laconic.recipe.beforehand import check_output, check_patterns, check_task, copied
+from laconic.recipe.context import Context
 from laconic.recipe.recipe import Recipe, Stage
 from laconic.recipe.run_dir import RunDir
-from laconic.recipe.stages import STAGES, Context
+from laconic.recipe.stages import STAGES
 from laconic.represent import plain_state
 from laconic.train import Progress, Task, evaluate, load_model, make_fabric, save_model
 
@@ -184,6 +185,8 @@ class _Run:
             seed,
             self.directory.partial_path(number),
             self.watcher.on_progress,
+            self.fresh,
+            self.directory.kept_path(),
         )
         try:
             STAGES[stage.kind](context, **stage.arguments)

@@ -17,7 +17,8 @@ class RunDir:
     """Files of one run; ``receipts.json`` is written last, so it alone says what is finished.
 
     ``run.json`` (what was asked), ``receipts.json``, ``stage-N.safetensors`` (the network after
-    stage N), ``stage-N.partial.safetensors`` (inside stage N), ``report.html``.
+    stage N), ``stage-N.partial.safetensors`` (inside stage N), ``kept.safetensors``
+    (a point to rewind to), ``report.html``.
 
     Args:
         path: the directory; made when it does not exist.
@@ -90,6 +91,10 @@ class RunDir:
     def partial_path(self, stage: int) -> Path:
         """The progress inside a stage."""
         return self._file(f"stage-{stage}.partial.safetensors")
+
+    def kept_path(self) -> Path:
+        """The point of a training that a stage was asked to keep."""
+        return self._file("kept.safetensors")
 
     def finish(self, receipt: Receipt) -> None:
         """Record a finished stage; what comes after a kill starts behind it."""

@@ -4,40 +4,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import entry_points
-from pathlib import Path
 from types import GenericAlias
 from typing import Any
 
-from lightning_fabric import Fabric
 from torch import nn
 
-from laconic.errors import PatternError, UsageError
+from laconic.errors import UsageError
 from laconic.prune import SCOPES, Prune
 from laconic.recipe.arguments import each_choice, parameters_of
-from laconic.represent import Step, matches_layer, represent_layers, weights
-from laconic.train import SCHEDULES, Progress, Task, fit, step_names
+from laconic.recipe.context import Context, Layers, by_layer
+from laconic.represent import Step, represent_layers, weights
+from laconic.train import SCHEDULES, fit, step_names
 from laconic.train.optimizers import known, make_optimizer
 
 ENTRY_POINTS = "laconic.stages"
 """Other packages register their stages under this group: ``name = "package.module:function"``."""
-Layers = str | list[str]
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a stage works on."""
-
-    model: nn.Module
-    task: Task
-    fabric: Fabric
-    seed: int
-    """Of this stage: the recipe's seed mixed with the stage's place."""
-    checkpoint: Path | None
-    """Where a long stage keeps its progress; gone when the stage is finished."""
-    on_progress: Callable[[Progress], None] | None
 
 
 def fit_stage(
@@ -116,34 +99,6 @@ def _or_table(parameter: inspect.Parameter) -> Any:
     if own is inspect.Parameter.empty or isinstance(own, str):
         return Any
     return own | GenericAlias(dict, (str, own))
-
-
-def by_layer(
-    model: nn.Module, layers: Layers, arguments: dict[str, Any]
-) -> dict[str, dict[str, Any]]:
-    """The arguments of each matching weight; tables by pattern are resolved, the last match wins.
-
-    Raises:
-        PatternError: a pattern matches no layer.
-    """
-    names = list(weights(model, layers))
-    tables = {key: value for key, value in arguments.items() if isinstance(value, dict)}
-    for table in tables.values():
-        for pattern in table:
-            if not any(matches_layer(pattern, name) for name in names):
-                raise PatternError(pattern, [name.rpartition(".")[0] or name for name in names])
-        names = [n for n in names if any(matches_layer(pattern, n) for pattern in table)]
-    resolved = {}
-    for name in names:
-        own = dict(arguments)
-        for key, table in tables.items():
-            own[key] = [value for pattern, value in table.items() if matches_layer(pattern, name)][
-                -1
-            ]
-        resolved[name] = own
-    if not resolved:
-        raise UsageError(f"the tables {sorted(tables)} have no layer in common")
-    return resolved
 
 
 def check_fit(*, epochs: int, **arguments: Any) -> None:

@@ -12,21 +12,27 @@ from laconic.represent.chain import (
     represent_layers,
     weights,
 )
+from laconic.represent.latent import entering, latents
+from laconic.represent.select import Places, select_places
 from laconic.represent.step import Grid, Step, fitted, straight_through
 
 __all__ = [
     "Grid",
+    "Places",
     "Step",
     "chain",
     "chains",
     "description",
+    "entering",
     "fitted",
+    "latents",
     "matches_layer",
     "plain",
     "plain_state",
     "rebuild",
     "represent",
     "represent_layers",
+    "select_places",
     "straight_through",
     "weights",
 ]
