@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from laconic import runtime
-from laconic.errors import MismatchError, PatternError, UnsupportedError, UsageError
+from laconic.errors import MismatchError, PatternError, UsageError
 from laconic.pack import pack
 from laconic.prune import STEPS as PRUNE_STEPS
 from laconic.prune import Prune
@@ -92,12 +92,6 @@ def test_a_parameter_that_does_not_exist_is_refused_with_those_that_do(network):
         represent(network[3], Prune(0.5), name="kernel")
     with pytest.raises(UsageError, match="the layer has none"):
         represent(network[2], Prune(0.5))
-
-
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
-def test_layers_with_fused_kernels_are_refused(kind):
-    with pytest.raises(UnsupportedError, match=f"{kind.__name__} hands its weights to a fused"):
-        represent(kind(3, 4), Prune(0.5), name="weight_ih_l0")
 
 
 def test_a_failing_fit_names_the_layer_and_leaves_no_chain(network):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from laconic.errors import MismatchError, PatternError, UnsupportedError, UsageError
+from laconic.represent.recurrent import read_directly, read_through_chains
 from laconic.represent.step import Step
 
 Owner = tuple[nn.Module, str]
@@ -40,7 +41,7 @@ def represent(module: nn.Module, step: Step, name: str = "weight") -> Step:
     Raises:
         UsageError: the module has no such parameter, its values are not finite, or the step
             is fitted already.
-        UnsupportedError: an LSTM, GRU or RNN, whose kernels bypass parametrizations.
+        UnsupportedError: the parameter holds no floats.
 
     Examples:
         >>> from laconic.prune import Prune
@@ -78,12 +79,6 @@ def _represent(owners: list[Owner], step: Step, label: str) -> None:
     if not isinstance(weight, Tensor):
         found = [key for key, _ in module.named_parameters(recurse=False)]
         raise UsageError(f"{label}: there is no such parameter; the layer has {found or 'none'}")
-    for owner, _ in owners:
-        if isinstance(owner, nn.RNNBase):
-            raise UnsupportedError(
-                f"{label}: {type(owner).__name__} hands its weights to a fused kernel that "
-                "would not see the restriction"
-            )
     if not weight.is_floating_point():
         raise UnsupportedError(f"{label}: only float weights can be restricted, not {weight.dtype}")
     # In float32, in which scales and centroids are chosen: a float64 of 1e39 is infinite there.
@@ -113,9 +108,16 @@ def _append(module: nn.Module, name: str, step: Step, weight: Tensor) -> None:
         with torch.no_grad():
             steps.original.copy_(weight)
     else:
-        # unsafe: torch's own check calls forward, which a step rebuilt for a checkpoint
-        # cannot do before its state is loaded; check_step holds every step to the contract.
-        parametrize.register_parametrization(module, name, step, unsafe=True)
+        _register(module, name, step)
+
+
+def _register(module: nn.Module, name: str, step: Step) -> None:
+    """Put a step at the end of a parameter's chain, fitted or not."""
+    # unsafe: torch's own check calls forward, which a step rebuilt for a checkpoint
+    # cannot do before its state is loaded; check_step holds every step to the contract.
+    parametrize.register_parametrization(module, name, step, unsafe=True)
+    if isinstance(module, nn.RNNBase):
+        read_through_chains(module)
 
 
 def chain(module: nn.Module, name: str = "weight") -> list[Step]:
@@ -264,16 +266,19 @@ def plain(model: nn.Module) -> nn.Module:
     }
     with torch.no_grad():
         values = {name: getattr(*owners[0]).detach().clone() for name, owners in restricted.items()}
-    for module in list(twin.modules()):
-        if parametrize.is_parametrized(module):
-            # Not torch's remove_parametrizations: that deletes the property from the class,
-            # which a deep copy shares with its original.
-            module.__class__ = type(module).__bases__[0]
-            del module._modules["parametrizations"]
+    changed = [module for module in twin.modules() if parametrize.is_parametrized(module)]
+    for module in changed:
+        # Not torch's remove_parametrizations: that deletes the property from the class,
+        # which a deep copy shares with its original.
+        module.__class__ = type(module).__bases__[0]
+        del module._modules["parametrizations"]
     for name, owners in restricted.items():
         value = nn.Parameter(values[name], requires_grad=False)
         for module, key in owners:
             module.register_parameter(key, value)
+    for module in changed:
+        if isinstance(module, nn.RNNBase):
+            read_directly(module)
     return twin
 
 
@@ -316,4 +321,4 @@ def rebuild(
             except (TypeError, UsageError) as error:
                 raise MismatchError(f"{name}: no {kind} can be made again: {error}") from error
             for module, key in owners[name]:
-                parametrize.register_parametrization(module, key, made, unsafe=True)
+                _register(module, key, made)
