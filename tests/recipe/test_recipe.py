@@ -194,20 +194,20 @@ def installing(monkeypatch, *points: EntryPoint) -> None:
 
 
 def test_another_package_can_add_a_stage(monkeypatch):
-    installing(monkeypatch, point("twice", "laconic.recipe.stages:fit_stage"))
-    assert stages.installed({"fit"}) == {"twice": stages.fit_stage}
+    installing(monkeypatch, point("twice", "laconic.recipe.stages:prune_stage"))
+    assert stages.installed({"fit"}) == {"twice": stages.prune_stage}
 
 
 @pytest.mark.parametrize(
     ("points", "message"),
     [
         pytest.param(
-            [point("fit", "laconic.recipe.stages:fit_stage")],
-            "the entry point fit = 'laconic.recipe.stages:fit_stage' takes a name that another",
+            [point("fit", "laconic.recipe.stages:prune_stage")],
+            "the entry point fit = 'laconic.recipe.stages:prune_stage' takes a name that another",
             id="a built-in name",
         ),
         pytest.param(
-            [point("a", "laconic.recipe.stages:fit_stage")] * 2,
+            [point("a", "laconic.recipe.stages:prune_stage")] * 2,
             "takes a name that another stage has already",
             id="a name twice",
         ),

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from laconic.errors import LaconicError, PatternError, UnsupportedError, UsageError
 from laconic.recipe.context import by_layer
 from laconic.recipe.recipe import Recipe
-from laconic.train import Task, step_names
+from laconic.recipe.stages import PATTERNS
+from laconic.train import Task
 from laconic.train.evaluate import placed
 
 
@@ -26,11 +27,12 @@ def check_patterns(model: nn.Module, recipe: Recipe) -> None:
         UsageError: the tables of a stage have no layer in common.
     """
     for number, stage in enumerate(recipe.stages, 1):
-        if stage.kind not in step_names():
+        if stage.kind not in PATTERNS:
             continue
-        arguments = dict(stage.arguments)
         try:
-            by_layer(model, arguments.pop("layers", "*"), arguments)
+            for arguments in PATTERNS[stage.kind](stage.arguments):
+                tables = {key: value for key, value in arguments.items() if key != "layers"}
+                by_layer(model, arguments.get("layers", "*"), tables)
         except PatternError as error:
             error.args = (f"stage {number} ({stage.kind}): {error}",)
             raise

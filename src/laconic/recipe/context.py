@@ -15,6 +15,8 @@ from laconic.represent import matches_layer, weights
 from laconic.train import Progress, Task
 
 Layers = str | list[str]
+Arguments = dict[str, Any]
+"""Of a stage, by name."""
 
 
 @dataclass(frozen=True)

@@ -9,43 +9,17 @@ from importlib.metadata import entry_points
 from types import GenericAlias
 from typing import Any
 
-from torch import nn
-
 from laconic.errors import UsageError
 from laconic.prune import SCOPES, Prune
+from laconic.recipe import training
 from laconic.recipe.arguments import each_choice, parameters_of
-from laconic.recipe.context import Context, Layers, by_layer
+from laconic.recipe.context import Arguments, Context, Layers, by_layer
 from laconic.represent import Step, represent_layers, weights
-from laconic.train import SCHEDULES, fit, step_names
-from laconic.train.optimizers import known, make_optimizer
+from laconic.train import step_names
+from laconic.train.optimizers import known
 
 ENTRY_POINTS = "laconic.stages"
 """Other packages register their stages under this group: ``name = "package.module:function"``."""
-
-
-def fit_stage(
-    context: Context,
-    *,
-    epochs: int,
-    learning_rate: float = 1e-3,
-    optimizer: str = "adam",
-    schedule: str = "constant",
-    weight_decay: float = 0.0,
-) -> None:
-    """Train what the chains leave free (see `laconic.train.fit`)."""
-    fit(
-        context.model,
-        context.task,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        optimizer=optimizer,
-        schedule=schedule,
-        weight_decay=weight_decay,
-        seed=context.seed,
-        fabric=context.fabric,
-        checkpoint=context.checkpoint,
-        on_progress=context.on_progress,
-    )
 
 
 def prune_stage(
@@ -101,20 +75,6 @@ def _or_table(parameter: inspect.Parameter) -> Any:
     return own | GenericAlias(dict, (str, own))
 
 
-def check_fit(*, epochs: int, **arguments: Any) -> None:
-    """Raise what training would raise of these arguments (see `laconic.train.fit`)."""
-    known("schedule", SCHEDULES, arguments["schedule"])
-    make_optimizer(
-        nn.Linear(1, 1),
-        arguments["optimizer"],
-        arguments["learning_rate"],
-        arguments["weight_decay"],
-        {},
-    )
-    if epochs < 0:
-        raise UsageError(f"epochs is {epochs}; 1 or more are needed")
-
-
 def check_prune(*, sparsity: float | dict[str, float], scope: str, **arguments: Any) -> None:
     """Raise what pruning would raise of these arguments."""
     known("scope", SCOPES, scope)
@@ -155,15 +115,21 @@ def installed(own: Iterable[str]) -> dict[str, Callable[..., None]]:
 
 _OWN: dict[str, Callable[..., None]] = {
     **{kind: step_stage(kind, step) for kind, step in step_names().items()},
-    "fit": fit_stage,
     "prune": prune_stage,
+    **training.STAGES,
 }
 STAGES: dict[str, Callable[..., None]] = {**_OWN, **installed(_OWN)}
 """Stages by name: every Step under its own, and those with a function of their own."""
 
 CHECKS: dict[str, Callable[..., None]] = {
     **{kind: partial(check_step, step) for kind, step in step_names().items()},
-    "fit": check_fit,
     "prune": check_prune,
+    **training.CHECKS,
 }
 """What a stage's arguments, defaults filled in, can be held against before there is a network."""
+
+PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
+    **{kind: lambda arguments: [arguments] for kind in step_names()},
+    **training.PATTERNS,
+}
+"""Stage → the sets of arguments, ``layers`` and tables by pattern, that must match layers."""

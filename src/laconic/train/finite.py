@@ -33,6 +33,6 @@ def check_gradients(model: nn.Module, place: str, learning_rate: float) -> None:
             plain = LATENT.sub(r"\1", name)
             raise StageError(
                 f"{place}: {bad} of the {gradient.numel()} gradients of {plain} are NaN or "
-                f"infinite, though the loss is finite; lower the learning rate ({learning_rate:g}), "
-                "or look for a square root or a quotient at 0 in the loss"
+                "infinite, though the loss is finite; lower the learning rate "
+                f"({learning_rate:g}), or look for a square root or a quotient at 0 in the loss"
             )

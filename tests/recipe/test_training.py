@@ -1,0 +1,86 @@
+"""Stages that prune while they train: their receipts, how they resume, what they refuse."""
+
+import pytest
+
+from laconic.container import LacFile
+from laconic.errors import PatternError, UsageError
+from laconic.recipe import Stage, Watcher
+
+FIT = Stage("fit", {"epochs": 1, "learning_rate": 0.01})
+
+
+class Stopped(BaseException):
+    """Stands for a kill."""
+
+
+def stop_inside(stage, epoch):
+    inside = []
+
+    def on_progress(progress):
+        if inside[-1] == stage and (progress.epoch, progress.step) == (epoch, 2):
+            raise Stopped
+
+    return Watcher(on_stage=lambda number, *_: inside.append(number), on_progress=on_progress)
+
+
+def nonzeros(receipt, name="0.weight"):
+    return next(tensor.nonzeros for tensor in receipt.tensors if tensor.name == name)
+
+
+def agp(**changes):
+    given = {"sparsity": {"0": 0.9, "2": 0.5}, "epochs": 4, "frequency": 2, "learning_rate": 0.01}
+    return Stage("agp", given | changes)
+
+
+def test_gradual_pruning_ends_with_the_exact_counts_and_a_smaller_file(tmp_path, runner):
+    done = runner(tmp_path, (FIT, agp()))
+    assert nonzeros(done.receipts[1]) == 512 - round(0.9 * 512)
+    assert nonzeros(done.receipts[1], "2.weight") == 96 - 48
+    assert done.receipts[1].size_bytes < 0.5 * done.receipts[0].size_bytes
+
+
+def test_masks_of_gradual_pruning_survive_training_and_quantization(tmp_path, runner):
+    stages = (FIT, agp(), Stage("fit", {"epochs": 2, "learning_rate": 0.01, "weight_decay": 0.1}))
+    done = runner(tmp_path, (*stages, Stage("share", {"bits": 3}), FIT))
+    assert [nonzeros(receipt) for receipt in done.receipts[1:]] == [51] * 4
+    with LacFile(done.output) as file:
+        assert int((file.array("0.weight") != 0).sum()) == 51
+
+
+STAGES_THAT_TRAIN = {"gradual pruning": agp()}
+
+
+@pytest.mark.parametrize("stage", STAGES_THAT_TRAIN.values(), ids=STAGES_THAT_TRAIN)
+def test_a_run_stopped_inside_a_stage_ends_with_the_same_bytes(tmp_path, runner, stage):
+    undisturbed = runner(tmp_path / "undisturbed", (FIT, stage))
+    with pytest.raises(Stopped):
+        runner(tmp_path, (FIT, stage), watcher=stop_inside(2, 3))
+    assert (tmp_path / "run" / "stage-2.partial.safetensors").exists()
+    again = runner(tmp_path, (FIT, stage), resume=True)
+    assert again.output.read_bytes() == undisturbed.output.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"begin": 0.5, "end": 0.2}, "agp: the schedule begins at 0.5 and ends at 0.2; end must"),
+        ({"sparsity": 1.2}, r"agp: sparsity 1.2 is outside \[0, 1\)"),
+        ({"sparsity": {"0": 0.5, "2": 0.1}, "initial": 0.3}, "agp: the sparsity goes from 0.3 to"),
+        ({"epochs": 0}, "agp: epochs is 0; gradual pruning needs 1 or more"),
+        ({"optimizer": "adamax"}, "agp: no optimizer is named 'adamax'"),
+        ({"end": "late"}, "agp: end is 'late'; a whole number or a number is needed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_gradual_pruning_that_cannot_be_meant_is_refused_before_there_is_a_network(
+    changes, message
+):
+    with pytest.raises(UsageError, match=message):
+        agp(**changes)
+
+
+def test_a_pattern_of_gradual_pruning_without_a_layer_is_refused_before_any_training(
+    tmp_path, runner
+):
+    with pytest.raises(PatternError, match=r"^stage 2 \(agp\): no layer matches 'fc\*'"):
+        runner(tmp_path, (FIT, agp(sparsity={"fc*": 0.5})))
