@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import torch
 from torch import Tensor
 
 from laconic.errors import UsageError
@@ -45,10 +46,12 @@ class Data:
         """Inputs and targets, in the task's batches; the last one may be cut.
 
         Raises:
-            UsageError: the task gives no training example.
+            UsageError: the task gives no training example, or NaN or infinity.
         """
         left = self.count
         for inputs, targets in self.task.batches("train", seed=self.seed):
+            if not bool(torch.isfinite(inputs).all()):
+                raise UsageError("an input of the training examples is NaN or infinite")
             if len(targets):
                 yield inputs[:left], targets[:left]
             left -= len(targets)

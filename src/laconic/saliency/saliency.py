@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +25,11 @@ class Saliency(ABC):
     `tests/contracts/test_saliencies.py` runs over every entry.
     """
 
-    needs_data: ClassVar[bool] = False
+    needs_data: bool = False
     """Whether `measure` looks at examples."""
-    per_channel: ClassVar[bool] = False
+    needs_initial: bool = False
+    """Whether `measure` looks at the weights before training, `Data.initial`."""
+    per_channel: bool = False
     """Whether there is a score for each output channel (row of the weight), not each weight."""
 
     @abstractmethod
@@ -37,7 +39,7 @@ class Saliency(ABC):
         Args:
             model: with or without chains; it is scored as it computes.
             names: of weights, as `represent.weights` gives them.
-            data: not to be touched unless `needs_data` is true.
+            data: not to be touched unless `needs_data` or `needs_initial` is true.
 
         Returns:
             Name → scores in the weight's shape, or ``[outputs]`` where `per_channel` is true.
@@ -61,7 +63,8 @@ class Saliency(ABC):
 
         Raises:
             PatternError: no weight has such a name.
-            UsageError: data are needed and there are none, or a score is not finite.
+            UsageError: data are needed and there are none, or a weight, an input or a score is
+                not finite.
             UnsupportedError: a layer that cannot be scored so, by name.
 
         Examples:
@@ -75,8 +78,17 @@ class Saliency(ABC):
         for name in names:
             if name not in known:
                 raise PatternError(name, known)
+            bad = int((~torch.isfinite(known[name])).sum())
+            if bad:
+                raise UsageError(
+                    f"{name}: {bad} of {known[name].numel()} weights are NaN or infinite"
+                )
         if self.needs_data and data is None:
             raise UsageError(f"{self} is measured on training examples; give it a task")
+        if self.needs_initial and (data is None or data.initial is None):
+            raise UsageError(
+                f"{self} compares with the weights before training; give it Data(initial=…)"
+            )
         modes = [(module, module.training) for module in model.modules()]
         gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
         model.eval()

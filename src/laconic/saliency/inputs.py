@@ -1,0 +1,114 @@
+"""Sums over what comes into the layers: hooks on a copy of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from laconic.errors import UnsupportedError, UsageError
+from laconic.saliency.data import Data
+from laconic.saliency.layers import examples, input_rows, layers_of, twin
+
+CHUNK = 64
+"""Examples at a time; the windows of a convolution take its input times the kernel's area."""
+
+
+def input_sums(
+    model: nn.Module,
+    names: Sequence[str],
+    data: Data,
+    moment: Callable[[Tensor], Tensor],
+    criterion: object,
+) -> tuple[dict[str, Tensor], int]:
+    """The sum of `moment` over all inputs of each layer, float64, and the number of examples.
+
+    Args:
+        model: with or without chains; left as it was.
+        names: of weights.
+        data: the examples.
+        moment: rows ``[groups, rows, columns]`` (see `input_rows`) → anything that adds up.
+        criterion: who asks, for messages.
+
+    Raises:
+        UnsupportedError: a weight of another kind of layer, or a layer that is never called.
+        UsageError: what comes into a layer is not finite.
+    """
+    copy, _ = twin(model, names)
+    layers = layers_of(copy, names, criterion)
+    sums: dict[str, Tensor] = {}
+
+    def watch(name: str) -> Callable[..., None]:
+        def add(layer: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+            inputs = args[0] if args else named["input"]
+            found = moment(input_rows(layer, inputs)).double()
+            sums[name] = sums[name] + found if name in sums else found
+
+        return add
+
+    for name, owners in layers.items():
+        for layer in owners:
+            layer.register_forward_pre_hook(watch(name), with_kwargs=True)
+    count = 0
+    with torch.no_grad():
+        for inputs, targets in examples(copy, data, CHUNK):
+            copy(inputs)
+            count += len(targets)
+    for name in names:
+        if name not in sums:
+            raise UnsupportedError(
+                f"{name}: the network never calls this {type(layers[name][0]).__name__} (it takes "
+                f"the weight itself), so {criterion} sees no inputs of it; leave this layer out"
+            )
+        if not bool(torch.isfinite(sums[name]).all()):
+            raise UsageError(f"{name}: an input of this layer is NaN or infinite")
+    return sums, count
+
+
+def input_hessians(
+    model: nn.Module,
+    names: Sequence[str],
+    data: Data,
+    damping: float = 0.01,
+    criterion: object = "the input Hessian",
+) -> dict[str, Tensor]:
+    """``H = X Xᵀ / N + λ I`` of each layer's inputs, ``[groups, columns, columns]``, float64.
+
+    Without λ the second derivative of ``½ ‖(w − ŵ) X‖² / N`` by the weights w of an output, where
+    N counts examples and the columns of X are the positions (windows) of all of them. All outputs
+    of a group share it.
+
+    Args:
+        model: with or without chains; left as it was.
+        names: of weights of linear and convolutional layers.
+        data: the examples.
+        damping: λ as a part of the mean of the diagonal, so that inputs that are never active or
+            depend on each other leave H invertible.
+        criterion: who asks, for messages.
+
+    Raises:
+        UsageError: `damping` is not positive.
+        UnsupportedError: a weight of another kind of layer, or a layer that is never called.
+    """
+    check_damping(damping)
+    sums, count = input_sums(model, names, data, lambda rows: rows.mT @ rows, criterion)
+    hessians = {}
+    for name, products in sums.items():
+        mean = products.diagonal(dim1=1, dim2=2).mean(1) / count
+        # A layer that sees zeros alone: any positive number does, its weights are free.
+        level = torch.where(mean > 0, damping * mean, 1.0)
+        identity = torch.eye(products.shape[1]).to(products)
+        hessians[name] = products / count + level[:, None, None] * identity
+    return hessians
+
+
+def check_damping(damping: float) -> None:
+    """Refuse what makes nothing invertible.
+
+    Raises:
+        UsageError: it is not positive.
+    """
+    if not damping > 0:
+        raise UsageError(f"damping {damping:g} is not positive; 0.01 is usual")
