@@ -27,7 +27,8 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels_out)
         self.stride = stride
-        self.new_channels = channels_out - channels_in
+        before, rest = divmod(channels_out - channels_in, 2)
+        self.pad = nn.ConstantPad3d((0, 0, 0, 0, before, before + rest), 0.0)
 
     def forward(self, maps: Float[Tensor, "batch in h w"]) -> Float[Tensor, "batch out h2 w2"]:
         """relu(bn2(conv2(relu(bn1(conv1(maps))))) + shortcut(maps))."""
@@ -38,9 +39,7 @@ class BasicBlock(nn.Module):
     def _shortcut(self, maps: Tensor) -> Tensor:
         if self.stride == 1:
             return maps
-        before = self.new_channels // 2
-        padding = (0, 0, 0, 0, before, self.new_channels - before)
-        return functional.pad(maps[..., :: self.stride, :: self.stride], padding)
+        return self.pad(maps[..., :: self.stride, :: self.stride])  # type: ignore[no-any-return]
 
 
 class ResNet(nn.Module):

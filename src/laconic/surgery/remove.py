@@ -1,0 +1,118 @@
+"""Removing channels, neurons and heads for real: ordinary smaller modules come out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from laconic.errors import UnsupportedError
+from laconic.represent import plain
+from laconic.surgery.cut import Cut, apply_cut, without
+from laconic.surgery.groups import Groups
+from laconic.surgery.sizes_in_code import attempts, candidates, paddings
+from laconic.surgery.trace import Example, arguments
+
+TOLERANCE = 1e-5
+"""Largest difference, relative to the largest output (or 1), of the cut and the zeroed network."""
+
+
+def remove(
+    model: nn.Module,
+    example: Example,
+    units: Mapping[str, Sequence[int]],
+    groups: Groups | None = None,
+) -> Cut:
+    """Remove units of groups from `model`, in place, after having compared on a copy.
+
+    The smaller network computes what the network computes whose removed weights are zero; that is
+    tried on the example before anything is changed. Where modules keep sizes in attributes of
+    their own (``num_heads``), those are found and set.
+
+    Args:
+        model: with or without chains; its layers become smaller.
+        example: as the network takes it; random numbers will do.
+        units: group name → indices of units that go.
+        groups: of this network as it is, where they are known already.
+
+    Returns:
+        What was done, as data: `apply_cut` does it again on a fresh network.
+
+    Raises:
+        UsageError: there is no such group or unit, or every unit of a group would go.
+        UnsupportedError: the network cannot be traced, or keeps sizes in its code.
+
+    Examples:
+        >>> network = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+        >>> cut = remove(network, torch.zeros(1, 4), {"0": [1, 4]})
+        >>> network
+        Sequential(
+          (0): Linear(in_features=4, out_features=4, bias=True)
+          (1): ReLU()
+          (2): Linear(in_features=4, out_features=2, bias=True)
+        )
+    """
+    groups = groups or Groups(model, example)
+    bare, gone = without(groups, units)
+    if not bare.tensors:
+        return bare
+    twin = plain(model).cpu()
+    planned = Cut(bare.tensors, paddings(twin, groups.trace, gone))
+    wanted = outputs(zeroed(twin, planned), example)
+    reason = ""
+    for cut in attempts(planned, candidates(twin, groups.trace, gone)):
+        smaller = copy.deepcopy(twin)
+        apply_cut(smaller, cut)
+        try:
+            found = outputs(smaller, example)
+        except Exception as error:
+            reason = reason or f"it fails with {type(error).__name__}: {error}"
+            continue
+        if difference(wanted, found) <= TOLERANCE:
+            apply_cut(model, cut)
+            return cut
+        reason = reason or f"its outputs differ by {difference(wanted, found):.2g}"
+    names = ", ".join(units)
+    raise UnsupportedError(
+        f"{names}: the network without these units does not compute what it computes with their "
+        f"weights at zero: {reason}; it seems to keep sizes in its code: leave these groups out"
+    )
+
+
+def zeroed(model: nn.Module, cut: Cut) -> nn.Module:
+    """A copy of a network (without chains) in which what the cut takes away is zero."""
+    twin = copy.deepcopy(model)
+    parameters = dict(twin.named_parameters(remove_duplicate=False))
+    with torch.no_grad():
+        for name, places in cut.tensors.items():
+            if name not in parameters:
+                continue  # a buffer: statistics of channels whose scale is zero
+            value = parameters[name]
+            for dim, kept in places.items():
+                gone = torch.ones(value.shape[dim], dtype=torch.bool)
+                gone[kept] = False
+                value.movedim(dim, 0)[gone] = 0.0
+    return twin
+
+
+def outputs(model: nn.Module, example: Example) -> list[Tensor]:
+    """All tensors that a network gives, in eval mode."""
+    args, named = arguments(example)
+    with torch.no_grad(), torch.random.fork_rng():
+        given = model.eval()(*args, **named)
+    leaves = torch.utils._pytree.tree_leaves(given)
+    return [leaf.detach() for leaf in leaves if isinstance(leaf, Tensor)]
+
+
+def difference(one: Sequence[Tensor], other: Sequence[Tensor]) -> float:
+    """The largest difference of two lists of outputs, relative to the largest output or 1."""
+    if [part.shape for part in one] != [part.shape for part in other]:
+        return float("inf")
+    worst = 0.0
+    for a, b in zip(one, other, strict=True):
+        if a.numel() and a.is_floating_point():
+            scale = max(1.0, float(a.abs().max()))
+            worst = max(worst, float((a - b).abs().max()) / scale)
+    return worst
