@@ -18,6 +18,7 @@ from laconic.train import step_names
 # A new entry of a registry puts its constructor's arguments here.
 EXAMPLES = {
     "prune": [{"sparsity": 0.5}, {"sparsity": 0.0}, {"sparsity": 0.97}],
+    "threshold": [{"below": 0.0}, {"below": 0.5}],
     "share": [{"bits": 1}, {"bits": 3}, {"bits": 4, "start": "density"},
               {"bits": 2, "start": "forgy"}],
     "uniform": [{"bits": 2}, {"bits": 8}, {"bits": 16}, {"bits": 4, "axis": 0}],
@@ -47,6 +48,10 @@ def check(example, weight):
     count = weight.numel()
     if name == "prune" and weight.any() and round(arguments["sparsity"] * count) == count:
         with pytest.raises(UsageError, match=f"of {count} weights rounds to {count} zeros"):
+            maker(example)().fit(weight)
+        return
+    if name == "threshold" and weight.any() and weight.abs().max() < arguments["below"]:
+        with pytest.raises(UsageError, match=f"all {count} weights are below"):
             maker(example)().fit(weight)
         return
     check_step(maker(example), weight)

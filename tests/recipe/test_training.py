@@ -3,7 +3,7 @@
 import pytest
 
 from laconic.container import LacFile
-from laconic.errors import PatternError, UsageError
+from laconic.errors import PatternError, StageError, UsageError
 from laconic.recipe import Stage, Watcher
 
 FIT = Stage("fit", {"epochs": 1, "learning_rate": 0.01})
@@ -47,7 +47,65 @@ def test_masks_of_gradual_pruning_survive_training_and_quantization(tmp_path, ru
         assert int((file.array("0.weight") != 0).sum()) == 51
 
 
-STAGES_THAT_TRAIN = {"gradual pruning": agp()}
+def proximal(**strengths):
+    given = {"epochs": 8, "learning_rate": 0.1, "optimizer": "sgd", "proximal": strengths}
+    return Stage("fit", given)
+
+
+PENALISED = Stage(
+    "fit",
+    {"epochs": 4, "learning_rate": 0.01, "penalties": {"l1": 1e-2, "li": {"0": 0.05}, "lo": 0.05}},
+)
+STAGES_THAT_TRAIN = {
+    "gradual pruning": agp(),
+    "proximal steps": proximal(l1=0.1, filters={"0": 0.1}),
+    "penalties": PENALISED,
+}
+
+
+def zero_rows(file, name="0.weight"):
+    with LacFile(file) as opened:
+        return int((opened.array(name) == 0).all(1).sum())
+
+
+def test_proximal_steps_make_exact_zeros_that_later_stages_keep(tmp_path, runner):
+    stages = (FIT, proximal(l1=0.1), FIT, Stage("uniform", {"bits": 8}), FIT)
+    done = runner(tmp_path, stages)
+    left = [nonzeros(receipt) for receipt in done.receipts]
+    assert left[0] == 512
+    assert left[1] < 300
+    assert left[1] == left[2] >= left[3] == left[4]
+    assert done.receipts[1].size_bytes < 0.7 * done.receipts[0].size_bytes
+    assert {tuple(tensor.steps) for tensor in done.receipts[1].tensors} == {
+        (), ("Threshold(below=0.0)",),
+    }  # fmt: skip
+
+
+def test_group_steps_make_whole_neurons_zero(tmp_path, runner):
+    done = runner(tmp_path, (FIT, proximal(filters={"0": 0.5})))
+    assert zero_rows(done.output) >= 4
+
+
+def test_dropneuron_is_three_stages(tmp_path, runner):
+    """Penalties, a threshold, and what is left of dead neurons."""
+    stages = (
+        PENALISED,
+        Stage("threshold", {"below": 0.05}),
+        Stage("drop-neurons", {"layers": ["0", "2"]}),
+        FIT,
+    )
+    done = runner(tmp_path, stages)
+    left = [receipt.nonzeros for receipt in done.receipts]
+    assert left[0] > left[1] > left[2] == left[3]
+    assert zero_rows(done.output) > 0
+
+
+def test_proximal_steps_without_effect_and_with_too_much_are_refused(tmp_path, runner):
+    with pytest.raises(StageError, match=r"made no weight zero; raise the strengths \(l1 1e-12\)"):
+        runner(tmp_path / "none", (proximal(l1=1e-12),))
+    message = r"0\.weight: all its 512 weights became zero; lower the strength of l1 \(9\)"
+    with pytest.raises(StageError, match=message):
+        runner(tmp_path / "all", (proximal(l1={"0": 9}),))
 
 
 @pytest.mark.parametrize("stage", STAGES_THAT_TRAIN.values(), ids=STAGES_THAT_TRAIN)
@@ -84,3 +142,30 @@ def test_a_pattern_of_gradual_pruning_without_a_layer_is_refused_before_any_trai
 ):
     with pytest.raises(PatternError, match=r"^stage 2 \(agp\): no layer matches 'fc\*'"):
         runner(tmp_path, (FIT, agp(sparsity={"fc*": 0.5})))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"penalties": {"l3": 1.0}}, "fit: no regulariser is named 'l3'; there are: l1, filters"),
+        ({"penalties": {"l1": -1.0}}, "fit: l1: the strength is -1; a positive number is needed"),
+        ({"proximal": {"li": {"0": 0.0}}}, "fit: li: the strength is 0; a positive"),
+        (
+            {"proximal": {"l1": 1.0}, "optimizer": "adam"},
+            "fit: proximal steps leave no weight at zero with 'adam', which moves each by about",
+        ),
+        ({"penalties": 0.1}, "fit: penalties is 0.1; a table of numbers or tables of numbers"),
+    ],
+    ids=["an unknown norm", "a negative strength", "no strength", "adam", "no table"],
+)
+def test_norms_that_cannot_be_meant_are_refused_before_there_is_a_network(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        Stage("fit", {"epochs": 1, "optimizer": "sgd"} | arguments)
+
+
+def test_a_pattern_of_a_norm_without_a_layer_is_refused_before_any_training(tmp_path, runner):
+    stage = Stage("fit", {"epochs": 1, "penalties": {"l1": 0.1, "li": {"fc*": 0.1}}})
+    with pytest.raises(PatternError, match=r"^stage 2 \(fit\): no layer matches 'fc\*'"):
+        runner(tmp_path, (FIT, stage))
+    with pytest.raises(PatternError, match=r"^stage 2 \(drop-neurons\): no layer matches 'fc1'"):
+        runner(tmp_path, (FIT, Stage("drop-neurons", {"layers": ["0", "fc1"]})))
