@@ -1,5 +1,7 @@
 """Every Step of every registry, over every kind of weight, alone and in chains."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -11,14 +13,19 @@ from hypothesis.extra import numpy as hnp
 from torch import nn
 
 from laconic.errors import UnsupportedError, UsageError
-from laconic.prune import Prune
+from laconic.prune import Mask
 from laconic.represent import Grid, chain, description, represent
 from laconic.train import step_names
 
 # A new entry of a registry puts its constructor's arguments here.
 EXAMPLES = {
     "prune": [{"sparsity": 0.5}, {"sparsity": 0.0}, {"sparsity": 0.97}],
-    "threshold": [{"below": 0.0}, {"below": 0.5}],
+    "prune-n-m": [{"n": 2, "m": 4}, {"n": 1, "m": 2}, {"n": 1, "m": 3}],
+    "prune-blocks": [{"sparsity": 0.5, "rows": 1, "columns": 1},
+                     {"sparsity": 0.75, "rows": 4, "columns": 1},
+                     {"sparsity": 0.3, "rows": 1, "columns": 9}],
+    "prune-patterns": [{"patterns": 8, "entries": 4}, {"patterns": 1, "entries": 1}],
+    "prune-balanced": [{"sparsity": 0.5, "processors": 1}, {"sparsity": 0.8, "processors": 4}],
     "share": [{"bits": 1}, {"bits": 3}, {"bits": 4, "start": "density"},
               {"bits": 2, "start": "forgy"}],
     "uniform": [{"bits": 2}, {"bits": 8}, {"bits": 16}, {"bits": 4, "axis": 0}],
@@ -42,16 +49,38 @@ def maker(example):
     return lambda: STEPS[name](**arguments)
 
 
-def check(example, weight):
-    """The promises of a step, and of a grid; or that pruning a whole weight away is refused."""
+def refusal(example, weight):
+    """What the message of a mask that cannot fit this weight must say; None where it can."""
     name, arguments = example
+    outputs = weight.shape[0] if weight.ndim > 1 else 1
     count = weight.numel()
-    if name == "prune" and weight.any() and round(arguments["sparsity"] * count) == count:
-        with pytest.raises(UsageError, match=f"of {count} weights rounds to {count} zeros"):
-            maker(example)().fit(weight)
-        return
-    if name == "threshold" and weight.any() and weight.abs().max() < arguments["below"]:
-        with pytest.raises(UsageError, match=f"all {count} weights are below"):
+    row = math.prod(weight.shape[1:]) if weight.ndim > 1 else count
+    if name == "prune-n-m" and row % arguments["m"]:
+        return f"a row of {row} weights cannot be cut into groups of {arguments['m']}"
+    if name == "prune-patterns" and (weight.ndim != 4 or weight.shape[2:] != (3, 3)):
+        return "has no 3x3 kernels"
+    if name == "prune-blocks":
+        if outputs % arguments["rows"] or row % arguments["columns"]:
+            return f"a matrix of {outputs} x {row} weights cannot be cut into blocks of"
+        count //= arguments["rows"] * arguments["columns"]
+    zeros = round(arguments.get("sparsity", 0) * count)
+    if weight.any() and zeros == count:
+        return (
+            f"of {count} {'blocks' if name == 'prune-blocks' else 'weights'} rounds to {zeros} ze"
+        )
+    if name == "prune-balanced":
+        for number in range(processors := arguments["processors"]):
+            own = len(range(number, outputs, processors)) * row
+            if own < (count - zeros) // processors + (number < (count - zeros) % processors):
+                return f"processor {number + 1} of {processors} has {own} of {count} weights"
+    return None
+
+
+def check(example, weight):
+    """The promises of a step, and of a grid; or that a mask refuses this weight and says why."""
+    message = refusal(example, weight)
+    if message:
+        with pytest.raises(UsageError, match=message):
             maker(example)().fit(weight)
         return
     check_step(maker(example), weight)
@@ -156,10 +185,14 @@ PAIRS = [(one, other) for one in ALL for other in ALL]
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: " then ".join(map(title, pair)))
 def test_what_one_stage_gained_the_next_one_keeps(pair):
     """Zeros stay zero, values stay on the grid, also after a step of training."""
-    module = holder(gaussian(16, 12))
+    module = holder(gaussian(8, 4, 3, 3))
     first, second = (maker(example)() for example in pair)
     represent(module, first)
     before = module.weight.detach().clone()
+    if message := refusal(pair[1], before):
+        with pytest.raises(UsageError, match=message):
+            represent(module, second)
+        return
     represent(module, second)
     after = module.weight.detach().clone()
     assert bool((after[before == 0] == 0).all()), "a zero was revived"
@@ -173,7 +206,7 @@ def test_what_one_stage_gained_the_next_one_keeps(pair):
     assert len(description(module)["weight"]) == (1 if replaced else 2)
     train(module)
     trained = module.weight.detach()
-    if isinstance(first, Prune):
+    if isinstance(first, Mask):
         assert bool((trained[before == 0] == 0).all()), "training revived a pruned weight"
     if "bits" in second.configuration:
         assert len(trained.unique()) <= 2 ** second.configuration["bits"] * second_tables(second)
@@ -189,5 +222,5 @@ def train(module):
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
     for _ in range(2):
         optimizer.zero_grad()
-        (module.weight - gaussian(16, 12, seed=1)).square().sum().backward()
+        (module.weight - gaussian(8, 4, 3, 3, seed=1)).square().sum().backward()
         optimizer.step()

@@ -1,38 +1,37 @@
 """Steps that make weights zero, and the scopes over which zeros are counted."""
 
+from laconic.prune.balanced import PruneBalanced
+from laconic.prune.blocks import PruneBlocks
 from laconic.prune.gradual import Gradual, cubic
 from laconic.prune.magnitude import Prune, check_sparsity, smallest
 from laconic.prune.mask import Mask
-from laconic.prune.neurons import ACTIVATIONS, drop_dead_neurons
-from laconic.prune.penalty import Proximal, WeightPenalty, check_strengths
-from laconic.prune.regulariser import REGULARISERS, Regulariser
+from laconic.prune.n_m import PruneNM
+from laconic.prune.patterns import PrunePatterns
 from laconic.prune.scope import SCOPES, Scope, global_scope, layer_scope
-from laconic.prune.threshold import Threshold
 from laconic.represent import Step
 
 STEPS: dict[str, type[Step]] = {
     "prune": Prune,
-    "threshold": Threshold,
+    "prune-n-m": PruneNM,
+    "prune-blocks": PruneBlocks,
+    "prune-patterns": PrunePatterns,
+    "prune-balanced": PruneBalanced,
 }
 """Name in a recipe → class."""
 
 __all__ = [
-    "ACTIVATIONS",
-    "REGULARISERS",
     "SCOPES",
     "STEPS",
     "Gradual",
     "Mask",
-    "Proximal",
     "Prune",
-    "Regulariser",
+    "PruneBalanced",
+    "PruneBlocks",
+    "PruneNM",
+    "PrunePatterns",
     "Scope",
-    "Threshold",
-    "WeightPenalty",
     "check_sparsity",
-    "check_strengths",
     "cubic",
-    "drop_dead_neurons",
     "global_scope",
     "layer_scope",
     "smallest",

@@ -38,12 +38,7 @@ class Prune(Mask):
 
     def keep(self, scores: Tensor) -> Tensor:
         """All but the lowest ``round(sparsity · n)``."""
-        zeros = round(self.sparsity * scores.numel())
-        if zeros == scores.numel() and bool((scores > -torch.inf).any()):
-            raise UsageError(
-                f"sparsity {self.sparsity:g} of {scores.numel()} weights rounds to {zeros} zeros, "
-                "which is all of them; ask for less, or leave this layer out"
-            )
+        zeros = zero_count(self.sparsity, scores, "weights")
         return ~smallest(scores.flatten(), zeros).reshape(scores.shape)
 
 
@@ -56,6 +51,26 @@ def check_sparsity(sparsity: float) -> None:
     if not 0 <= sparsity < 1:
         meant = next((s for s in (-sparsity, sparsity / 10, sparsity / 100) if 0 <= s < 1), 0.9)
         raise UsageError(f"sparsity {sparsity:g} is outside [0, 1); did you mean {meant:g}?")
+
+
+def zero_count(sparsity: float, scores: Tensor, what: str) -> int:
+    """``round(sparsity · n)``, the number of zeros among `scores`.
+
+    Args:
+        sparsity: fraction of zeros.
+        scores: -inf for what is zero already.
+        what: is scored, for the message: "weights".
+
+    Raises:
+        UsageError: that is all of them, and some are not zero yet.
+    """
+    zeros = round(sparsity * scores.numel())
+    if zeros == scores.numel() and bool((scores > -torch.inf).any()):
+        raise UsageError(
+            f"sparsity {sparsity:g} of {scores.numel()} {what} rounds to {zeros} zeros, "
+            "which is all of them; ask for less, or leave this layer out"
+        )
+    return zeros
 
 
 def smallest(scores: Tensor, count: int) -> Tensor:

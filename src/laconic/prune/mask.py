@@ -74,3 +74,8 @@ class Mask(Step):
         # A product, because torch.where branches on each element: 4 times slower in training.
         # + 0.0 turns the -0.0 of a negative weight into 0.0.
         return weight * fitted(self, "mask").to(weight.dtype) + 0.0
+
+
+def rows_of(weight: Tensor) -> Tensor:
+    """A weight as the matrix ``[outputs, inputs · kernel]``; a vector is a single row."""
+    return weight.flatten(1) if weight.ndim > 1 else weight.reshape(1, -1)
