@@ -26,6 +26,7 @@ EXAMPLES = {
                      {"sparsity": 0.3, "rows": 1, "columns": 9}],
     "prune-patterns": [{"patterns": 8, "entries": 4}, {"patterns": 1, "entries": 1}],
     "prune-balanced": [{"sparsity": 0.5, "processors": 1}, {"sparsity": 0.8, "processors": 4}],
+    "threshold": [{"below": 0.0}, {"below": 0.5}],
     "share": [{"bits": 1}, {"bits": 3}, {"bits": 4, "start": "density"},
               {"bits": 2, "start": "forgy"}],
     "uniform": [{"bits": 2}, {"bits": 8}, {"bits": 16}, {"bits": 4, "axis": 0}],
@@ -59,10 +60,14 @@ def refusal(example, weight):
         return f"a row of {row} weights cannot be cut into groups of {arguments['m']}"
     if name == "prune-patterns" and (weight.ndim != 4 or weight.shape[2:] != (3, 3)):
         return "has no 3x3 kernels"
+    if name == "threshold" and weight.any() and weight.abs().max() < arguments["below"]:
+        return f"all {count} weights are below"
     if name == "prune-blocks":
         if outputs % arguments["rows"] or row % arguments["columns"]:
             return f"a matrix of {outputs} x {row} weights cannot be cut into blocks of"
         count //= arguments["rows"] * arguments["columns"]
+    if name == "threshold" and weight.any() and weight.abs().max() < arguments["below"]:
+        return f"all {count} weights are below"
     zeros = round(arguments.get("sparsity", 0) * count)
     if weight.any() and zeros == count:
         return (

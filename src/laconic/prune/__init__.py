@@ -6,8 +6,12 @@ from laconic.prune.gradual import Gradual, cubic
 from laconic.prune.magnitude import Prune, check_sparsity, smallest
 from laconic.prune.mask import Mask
 from laconic.prune.n_m import PruneNM
+from laconic.prune.neurons import ACTIVATIONS, drop_dead_neurons
 from laconic.prune.patterns import PrunePatterns
+from laconic.prune.penalty import Proximal, WeightPenalty, check_strengths
+from laconic.prune.regulariser import REGULARISERS, Regulariser
 from laconic.prune.scope import SCOPES, Scope, global_scope, layer_scope
+from laconic.prune.threshold import Threshold
 from laconic.represent import Step
 
 STEPS: dict[str, type[Step]] = {
@@ -16,22 +20,31 @@ STEPS: dict[str, type[Step]] = {
     "prune-blocks": PruneBlocks,
     "prune-patterns": PrunePatterns,
     "prune-balanced": PruneBalanced,
+    "threshold": Threshold,
 }
 """Name in a recipe → class."""
 
 __all__ = [
+    "ACTIVATIONS",
+    "REGULARISERS",
     "SCOPES",
     "STEPS",
     "Gradual",
     "Mask",
+    "Proximal",
     "Prune",
     "PruneBalanced",
     "PruneBlocks",
     "PruneNM",
     "PrunePatterns",
+    "Regulariser",
     "Scope",
+    "Threshold",
+    "WeightPenalty",
     "check_sparsity",
+    "check_strengths",
     "cubic",
+    "drop_dead_neurons",
     "global_scope",
     "layer_scope",
     "smallest",
