@@ -1,7 +1,27 @@
 """Smaller shapes: channels, heads and layers removed for real; ordinary modules come out."""
 
-from laconic.surgery.cut import Cut, apply_cut
+from laconic.surgery.batchnorm import recalibrate
+from laconic.surgery.choose import Units, lowest_of_all, lowest_of_each, matching, unit_scores
+from laconic.surgery.cut import Cut, apply_cut, cuts
+from laconic.surgery.dead import dead_units, remove_dead, remove_layers
 from laconic.surgery.groups import Group, Groups, Slices
 from laconic.surgery.remove import remove
 
-__all__ = ["Cut", "Group", "Groups", "Slices", "apply_cut", "remove"]
+__all__ = [
+    "Cut",
+    "Group",
+    "Groups",
+    "Slices",
+    "Units",
+    "apply_cut",
+    "cuts",
+    "dead_units",
+    "lowest_of_all",
+    "lowest_of_each",
+    "matching",
+    "recalibrate",
+    "remove",
+    "remove_dead",
+    "remove_layers",
+    "unit_scores",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -28,10 +28,14 @@ class Cut:
     tensors: dict[str, dict[int, list[int]]] = field(default_factory=dict)
     attributes: dict[str, Any] = field(default_factory=dict)
     """``"layer2.0.pad.padding"`` → its new value."""
+    identities: list[str] = field(default_factory=list)
+    """Modules in whose place a `torch.nn.Identity` stands."""
+    values: dict[str, list[float]] = field(default_factory=dict)
+    """Parameters and buffers of one dimension → new values of the same size."""
 
     def as_json(self) -> dict[str, Any]:
         """As JSON data; `from_json` reads it."""
-        return {"tensors": self.tensors, "attributes": self.attributes}
+        return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Cut:
@@ -44,7 +48,7 @@ class Cut:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in data["attributes"].items()
         }
-        return cls(tensors, attributes)
+        return cls(tensors, attributes, list(data["identities"]), dict(data["values"]))
 
 
 def apply_cut(model: nn.Module, cut: Cut) -> None:
@@ -61,11 +65,30 @@ def apply_cut(model: nn.Module, cut: Cut) -> None:
             setattr(layer, name, value)
     for name, value in cut.attributes.items():
         path, _, key = name.rpartition(".")
-        try:
-            layer = model.get_submodule(path)
-        except AttributeError as error:
-            raise MismatchError(f"the network has no module {path!r}") from error
-        setattr(layer, key, value)
+        setattr(_module(model, path), key, value)
+    for name, values in cut.values.items():
+        path, _, key = name.rpartition(".")
+        with torch.no_grad():
+            getattr(_module(model, path), key).copy_(torch.tensor(values))
+    for path in cut.identities:
+        parent, _, key = path.rpartition(".")
+        _module(model, path)
+        setattr(_module(model, parent), key, nn.Identity())
+    done = cuts(model)
+    done.append(cut)
+
+
+def cuts(model: nn.Module) -> list[Cut]:
+    """The cuts that were made in a network, in order; what `save_model` keeps of its shapes."""
+    found: list[Cut] = model.__dict__.setdefault("_cuts", [])
+    return found
+
+
+def _module(model: nn.Module, path: str) -> nn.Module:
+    try:
+        return model.get_submodule(path)
+    except AttributeError as error:
+        raise MismatchError(f"the network has no module {path!r}") from error
 
 
 def without(groups: Groups, removed: Mapping[str, Sequence[int]]) -> tuple[Cut, Tensor]:

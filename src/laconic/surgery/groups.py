@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from laconic.errors import UsageError
 from laconic.surgery.labels import FIXED, Place
@@ -68,6 +68,13 @@ class Groups(Mapping[str, Group]):
         if name not in self._groups:
             raise UsageError(f"no group is named {name!r}; there are: {', '.join(self._groups)}")
         return self._groups[name]
+
+    def positions(self, tensor: str, dim: int) -> Tensor:
+        """The unit of each place along a dimension of a parameter or buffer, ``[size]``."""
+        for factor in self.trace.tensors[tensor].factors:
+            if factor.shape[dim] > 1:
+                return self.trace.labels.roots(factor.reshape(-1))
+        raise UsageError(f"{tensor} has one place along dimension {dim}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._groups)

@@ -1,0 +1,140 @@
+"""Which units go: the lowest scores of each group, or of all groups together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from laconic.errors import PatternError, UsageError
+from laconic.represent import matches_layer
+from laconic.surgery.groups import Group, Groups
+
+Units = dict[str, list[int]]
+"""Group name → indices of units."""
+
+
+def unit_scores(groups: Groups, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The score of each unit: the sum of its rows' scores over the weights that make it.
+
+    Args:
+        groups: of the network.
+        scores: weight name → a score for each row (output channel), as saliencies of channels
+            give them; weights that are missing count nothing.
+
+    Returns:
+        Group name → ``[units]``, for groups of which at least one weight has scores.
+    """
+    found = {}
+    for name, group in groups.items():
+        units = torch.tensor(group.units)
+        total = torch.zeros(group.size, dtype=torch.float64)
+        scored = False
+        for part in group.slices:
+            if not part.makes or part.tensor not in scores:
+                continue
+            scored = True
+            rows = scores[part.tensor].detach().cpu().double()
+            place = groups.positions(part.tensor, part.dim)[:, None] == units
+            total += (rows[:, None] * place).sum(0)
+        if scored:
+            found[name] = total
+    return found
+
+
+def matching(groups: Groups, pattern: str) -> list[str]:
+    """Groups that a pattern means: by their name, or by a layer whose rows make their channels.
+
+    Raises:
+        PatternError: there is none; the message lists the groups.
+    """
+    found = [
+        name
+        for name, group in groups.items()
+        if matches_layer(pattern, f"{name}.weight")
+        or any(matches_layer(pattern, part.tensor) for part in group.slices if part.makes)
+    ]
+    if not found:
+        raise PatternError(pattern, groups)
+    return found
+
+
+def lowest_of_each(
+    scores: Mapping[str, Tensor], fractions: Mapping[str, float], round_to: int = 1
+) -> Units:
+    """The lowest scores of each group, a fraction of it; ties by lower index.
+
+    Args:
+        scores: group name → ``[units]``.
+        fractions: group name → fraction that goes, in [0, 1).
+        round_to: what stays of each group is a multiple of it, the one nearest to what was asked.
+
+    Raises:
+        UsageError: a fraction outside [0, 1), nothing would stay, or no multiple is possible.
+
+    Examples:
+        >>> lowest_of_each({"conv1": torch.tensor([3.0, 1.0, 2.0, 4.0])}, {"conv1": 0.5})
+        {'conv1': [1, 2]}
+    """
+    units = {}
+    for name, fraction in fractions.items():
+        if not 0 <= fraction < 1:
+            raise UsageError(f"{name}: the fraction {fraction:g} is outside [0, 1)")
+        own = scores[name]
+        stay = stays(name, len(own), fraction, round_to)
+        order = torch.argsort(own, stable=True)
+        units[name] = sorted(order[: len(own) - stay].tolist())
+    return units
+
+
+def stays(name: str, size: int, fraction: float, round_to: int) -> int:
+    """How many units of a group stay.
+
+    Raises:
+        UsageError: none would, or no multiple of `round_to` is possible.
+    """
+    if round_to < 1:
+        raise UsageError(f"round_to is {round_to}; 1 or more is needed")
+    wanted = size - round(fraction * size)
+    if wanted == 0:
+        raise UsageError(
+            f"{name}: a fraction {fraction:g} of {size} units is all of them; leave at least one"
+        )
+    stay = min(max(1, round(wanted / round_to)), size // round_to) * round_to
+    if stay == 0:
+        raise UsageError(f"{name}: no multiple of {round_to} fits into its {size} units")
+    return stay
+
+
+def lowest_of_all(
+    groups: Mapping[str, Group], scores: Mapping[str, Tensor], fraction: float, round_to: int = 1
+) -> Units:
+    """The lowest scores of all groups together; every group keeps at least `round_to` units.
+
+    Scores are divided by their group's root mean square, so that layers compare. What stays of
+    each group is then rounded up to a multiple of `round_to`.
+
+    Raises:
+        UsageError: a fraction outside [0, 1), or a group smaller than `round_to`.
+    """
+    if not 0 <= fraction < 1:
+        raise UsageError(f"the fraction {fraction:g} is outside [0, 1)")
+    scaled = {
+        name: own / own.square().mean().sqrt().clamp_min(torch.finfo(torch.float64).tiny)
+        for name, own in scores.items()
+    }
+    flat = torch.cat(list(scaled.values()))
+    order = torch.argsort(flat, stable=True)
+    gone = torch.zeros(len(flat), dtype=torch.bool)
+    gone[order[: round(fraction * len(flat))]] = True
+    units, start = {}, 0
+    for name, own in scaled.items():
+        size = len(own)
+        if size < round_to:
+            raise UsageError(f"{name}: no multiple of {round_to} fits into its {size} units")
+        stay = size - int(gone[start : start + size].sum())
+        stay = min(max(round_to, -(-stay // round_to) * round_to), size // round_to * round_to)
+        units[name] = sorted(torch.argsort(own, stable=True)[: size - stay].tolist())
+        start += size
+    return {name: chosen for name, chosen in units.items() if chosen}
