@@ -40,6 +40,22 @@ def check_patterns(model: nn.Module, recipe: Recipe) -> None:
             raise UsageError(f"stage {number} ({stage.kind}): {error}") from error
 
 
+def check_order(recipe: Recipe) -> None:
+    """Refuse to go back to a point that nothing keeps.
+
+    Raises:
+        UsageError: with the number of the stage.
+    """
+    keeps = False
+    for number, stage in enumerate(recipe.stages, 1):
+        keeps |= "keep_step" in stage.arguments
+        if stage.kind == "rewind" and stage.arguments.get("to") == "kept" and not keeps:
+            raise UsageError(
+                f"stage {number} (rewind): no stage before keeps a point; write keep_step = 500, "
+                "say, into the stage fit that passes it"
+            )
+
+
 def check_task(model: nn.Module, task: Task, fabric: Fabric) -> None:
     """Take one validation batch through network, loss and score.
 

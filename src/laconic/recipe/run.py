@@ -22,7 +22,13 @@ from laconic.measure.tensors import tensor_records
 from laconic.measure.versions import versions
 from laconic.pack import capture, pack_model_bytes
 from laconic.recipe import guard
-from laconic.recipe.beforehand import check_output, check_patterns, check_task, copied
+from laconic.recipe.beforehand import (
+    check_order,
+    check_output,
+    check_patterns,
+    check_task,
+    copied,
+)
 from laconic.recipe.context import Context
 from laconic.recipe.recipe import Recipe, Stage
 from laconic.recipe.run_dir import RunDir
@@ -92,6 +98,7 @@ def run(
     check_output(output)
     check_task(model, task, fabric)
     check_patterns(model, recipe)
+    check_order(recipe)
     fresh = copied(model)
     wanted = {
         "recipe": recipe.as_json(),

@@ -21,6 +21,7 @@ from laconic.prune import (
 from laconic.prune.gradual import check_schedule
 from laconic.recipe.arguments import each_choice
 from laconic.recipe.context import Arguments, Context, Layers, by_layer
+from laconic.recipe.rewind import Keep, check_rewind, kept_path, rewind_stage
 from laconic.represent import represent_layers, weights
 from laconic.train import SCHEDULES, Callback, Objective, Penalised, TaskLoss, fit
 from laconic.train.optimizers import known, make_optimizer
@@ -73,6 +74,7 @@ def fit_stage(
     weight_decay: float = 0.0,
     penalties: Strengths | None = None,
     proximal: Strengths | None = None,
+    keep_step: int | None = None,
 ) -> None:
     """Train what the chains leave free (see `laconic.train.fit`).
 
@@ -87,13 +89,15 @@ def fit_stage(
             all weights or by pattern: ``{l1 = 1e-5, filters = {"conv*" = 1e-4}}``.
         proximal: norms whose proximal step follows each update, likewise: exact zeros, which are
             held at zero from then on.
+        keep_step: after so many updates the network is kept, for ``rewind`` to go back to.
     """
     model = context.model
     terms = [WeightPenalty(norm, own) for norm, own in by_norm(model, penalties)]
     steps = [Proximal(norm, own) for norm, own in by_norm(model, proximal)]
+    keep = [] if keep_step is None else [Keep(keep_step, kept_path(context), context.fabric)]
     train(
         context,
-        steps,
+        [*steps, *keep],
         Penalised(TaskLoss(), terms) if terms else None,
         epochs=epochs,
         learning_rate=learning_rate,
@@ -143,9 +147,16 @@ def hold_zeros(model: nn.Module, steps: list[Proximal]) -> None:
 
 
 def check_fit(
-    *, penalties: Strengths | None, proximal: Strengths | None, optimizer: str, **arguments: Any
+    *,
+    penalties: Strengths | None,
+    proximal: Strengths | None,
+    keep_step: int | None,
+    optimizer: str,
+    **arguments: Any,
 ) -> None:
     """Raise what training would raise of these arguments."""
+    if keep_step is not None and keep_step < 1:
+        raise UsageError(f"keep_step is {keep_step}; 1 is the first step")
     check_training(optimizer=optimizer, **arguments)
     for given in (penalties, proximal):
         for norm, strength in (given or {}).items():
@@ -242,11 +253,13 @@ STAGES: dict[str, Callable[..., None]] = {
     "fit": fit_stage,
     "agp": agp_stage,
     "drop-neurons": drop_neurons_stage,
+    "rewind": rewind_stage,
 }
 CHECKS: dict[str, Callable[..., None]] = {
     "fit": check_fit,
     "agp": check_agp,
     "drop-neurons": check_drop_neurons,
+    "rewind": check_rewind,
 }
 PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
     "agp": lambda arguments: [
