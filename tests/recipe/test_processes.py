@@ -71,3 +71,20 @@ def test_two_processes_prune_the_same_weights_and_learn_the_same_values(said, fo
 def test_two_processes_score_as_one(said, folders):
     metrics = [read(folders[count] / "run")[-1].metric for count in (1, 2)]
     assert metrics[0] == pytest.approx(metrics[1])
+
+
+SALIENCIES = ("rank", "fisher", "wanda")
+
+
+def test_the_masks_of_every_stage_are_the_same_in_both_processes():
+    command = [sys.executable, *TORCHRUN, str(SCRIPT.with_name("two_masks.py"))]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stderr.splitlines() if line.startswith(SALIENCIES)]
+    first, second = ({title: digest for title, rank, digest in lines if rank == r} for r in "01")
+    assert first == second
+    assert len(first) == 18
+    assert len(set(first.values())) > 10

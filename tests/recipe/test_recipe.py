@@ -7,7 +7,16 @@ import pytest
 from torch import nn
 
 from laconic.errors import UsageError
-from laconic.recipe import STAGES, Recipe, Stage, builtin_names, load_recipe, parse, stages
+from laconic.recipe import (
+    STAGES,
+    Recipe,
+    Stage,
+    builtin_names,
+    load_recipe,
+    parse,
+    pruning,
+    stages,
+)
 
 
 def test_a_recipe_in_toml_is_the_recipe_in_python():
@@ -105,7 +114,7 @@ TYPES = "a whole number or a table of whole numbers is needed"
 WRONG_ARGUMENTS = {
     "an unknown argument": (
         "prune", {"sparsity": 0.5, "layer": "fc*"},
-        "prune has no argument 'layer'; it has: layers, scope, sparsity",
+        "prune has no argument 'layer'; it has: examples, layers, saliency, scope, sparsity",
     ),
     "a missing argument": ("fit", {"learning_rate": 1e-3}, "fit needs the argument 'epochs'"),
     "a sparsity of 1.2": (
@@ -136,11 +145,29 @@ WRONG_ARGUMENTS = {
     ),
     "an unknown scope": (
         "prune", {"sparsity": 0.5, "scope": "world"},
-        "prune: no scope is named 'world'; there are: layer, global",
+        "prune: no scope is named 'world'; there are: layer, global, class-uniform, class-dis",
     ),
     "a table with a global scope": (
         "prune", {"sparsity": {"a": 0.5}, "scope": "global"},
         "prune: a table of sparsities is by layer; scope 'global' contradicts it",
+    ),
+    "an unknown saliency": (
+        "prune", {"sparsity": 0.5, "saliency": "luck"}, "prune: no saliency is named 'luck'; there",
+    ),
+    "a saliency without a name": (
+        "prune", {"sparsity": 0.5, "saliency": {"seed": 3}}, "a table with its name as kind, not",
+    ),
+    "an unknown argument of a saliency": (
+        "prune-n-m", {"saliency": {"kind": "random", "sed": 3}}, "random has no argument 'sed'; it",
+    ),
+    "a saliency of channels for weights": (
+        "prune", {"sparsity": 0.5, "saliency": "l1"}, "scores channels; here weights go, by: magn",
+    ),
+    "no examples": ("prune", {"sparsity": 0.5, "examples": 0}, "looks at 0 examples; it needs at"),
+    "a wrong mask": ("prune-n-m", {"n": 4, "m": 4}, "prune-n-m: 4:4 keeps 4 of every 4 weights"),
+    "a wrong mask in a table": (
+        "prune-blocks", {"sparsity": 0.5, "rows": {"a": 4, "b": 0}, "columns": 1},
+        "prune-blocks: a block of 0 x 1 weights is none",
     ),
     "an unknown optimizer": ("fit", {"epochs": 1, "optimizer": "x"}, "no optimizer is named"),
     "an unknown schedule": ("fit", {"epochs": 1, "schedule": "x"}, "fit: no schedule is named"),
@@ -194,20 +221,20 @@ def installing(monkeypatch, *points: EntryPoint) -> None:
 
 
 def test_another_package_can_add_a_stage(monkeypatch):
-    installing(monkeypatch, point("twice", "laconic.recipe.stages:prune_stage"))
-    assert stages.installed({"fit"}) == {"twice": stages.prune_stage}
+    installing(monkeypatch, point("twice", "laconic.recipe.pruning:prune_stage"))
+    assert stages.installed({"fit"}) == {"twice": pruning.prune_stage}
 
 
 @pytest.mark.parametrize(
     ("points", "message"),
     [
         pytest.param(
-            [point("fit", "laconic.recipe.stages:prune_stage")],
-            "the entry point fit = 'laconic.recipe.stages:prune_stage' takes a name that another",
+            [point("fit", "laconic.recipe.pruning:prune_stage")],
+            "the entry point fit = 'laconic.recipe.pruning:prune_stage' takes a name that another",
             id="a built-in name",
         ),
         pytest.param(
-            [point("a", "laconic.recipe.stages:prune_stage")] * 2,
+            [point("a", "laconic.recipe.pruning:prune_stage")] * 2,
             "takes a name that another stage has already",
             id="a name twice",
         ),

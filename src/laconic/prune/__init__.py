@@ -2,6 +2,7 @@
 
 from laconic.prune.balanced import PruneBalanced
 from laconic.prune.blocks import PruneBlocks
+from laconic.prune.classes import Classes, Part, weight_classes
 from laconic.prune.gradual import Gradual, cubic
 from laconic.prune.magnitude import Prune, check_sparsity, smallest
 from laconic.prune.mask import Mask
@@ -10,7 +11,7 @@ from laconic.prune.neurons import ACTIVATIONS, drop_dead_neurons
 from laconic.prune.patterns import PrunePatterns
 from laconic.prune.penalty import Proximal, WeightPenalty, check_strengths
 from laconic.prune.regulariser import REGULARISERS, Regulariser
-from laconic.prune.scope import SCOPES, Scope, global_scope, layer_scope
+from laconic.prune.scope import SCOPES, Scope
 from laconic.prune.threshold import Threshold
 from laconic.represent import Step
 
@@ -29,8 +30,10 @@ __all__ = [
     "REGULARISERS",
     "SCOPES",
     "STEPS",
+    "Classes",
     "Gradual",
     "Mask",
+    "Part",
     "Proximal",
     "Prune",
     "PruneBalanced",
@@ -45,7 +48,6 @@ __all__ = [
     "check_strengths",
     "cubic",
     "drop_dead_neurons",
-    "global_scope",
-    "layer_scope",
     "smallest",
+    "weight_classes",
 ]

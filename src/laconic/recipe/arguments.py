@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from types import GenericAlias
 from typing import Any
 
 from laconic.errors import UsageError
@@ -22,6 +23,36 @@ def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
         for name, parameter in signature.parameters.items()
         if isinstance(function, type) or parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
+
+
+def with_arguments_of(
+    run: Callable[..., None], kind: str, step: Callable[..., Any]
+) -> Callable[..., None]:
+    """Let a stage that takes a step's arguments as ``**arguments`` show them as its own.
+
+    Each may also be a table by pattern. Name and documentation are the step's.
+
+    Args:
+        run: the stage; changed and returned.
+        kind: its name.
+        step: a Step's class.
+    """
+    own = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=_or_table(parameter))
+        for parameter in parameters_of(step).values()
+    ]
+    signature = inspect.signature(run, eval_str=True)
+    shared = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    run.__signature__ = inspect.Signature([*shared, *own])  # type: ignore[attr-defined]
+    run.__name__, run.__doc__ = kind, step.__doc__
+    return run
+
+
+def _or_table(parameter: inspect.Parameter) -> Any:
+    own = parameter.annotation
+    if own is inspect.Parameter.empty or isinstance(own, str):
+        return Any
+    return own | GenericAlias(dict, (str, own))
 
 
 def check_arguments(kind: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:

@@ -29,7 +29,8 @@ class Stage:
         >>> Stage("prune", {"sparsity": 0.9, "layer": "fc*"})
         Traceback (most recent call last):
         ...
-        laconic.errors.UsageError: prune has no argument 'layer'; it has: layers, scope, sparsity
+        laconic.errors.UsageError: prune has no argument 'layer'; it has: examples, layers, \
+saliency, scope, sparsity
     """
 
     kind: str

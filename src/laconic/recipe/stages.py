@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.metadata import entry_points
-from types import GenericAlias
 from typing import Any
 
 from laconic.errors import UsageError
-from laconic.prune import SCOPES, Prune
-from laconic.recipe import training
-from laconic.recipe.arguments import each_choice, parameters_of
+from laconic.recipe import pruning, training
+from laconic.recipe.arguments import each_choice, with_arguments_of
 from laconic.recipe.context import Arguments, Context, Layers, by_layer
-from laconic.represent import Step, represent_layers, weights
+from laconic.represent import Step, represent_layers
 from laconic.train import step_names
-from laconic.train.optimizers import known
 
 ENTRY_POINTS = "laconic.stages"
 """Other packages register their stages under this group: ``name = "package.module:function"``."""
-
-
-def prune_stage(
-    context: Context,
-    *,
-    sparsity: float | dict[str, float],
-    layers: Layers = "*",
-    scope: str = "layer",
-) -> None:
-    """Set the smallest weights to zero: a fraction for all layers, or a table by pattern.
-
-    Args:
-        context: the run.
-        sparsity: fraction of zeros, or ``{"conv*": 0.3, "fc*": 0.9}``.
-        layers: which layers a single fraction is for.
-        scope: a key of `SCOPES`; a table is by layer already.
-    """
-    if isinstance(sparsity, dict):
-        chosen = by_layer(context.model, layers, {"sparsity": sparsity})
-        represent_layers(context.model, {name: Prune(**a) for name, a in chosen.items()})
-        return
-    shares = SCOPES[scope](weights(context.model, layers), sparsity)
-    represent_layers(context.model, {name: Prune(share) for name, share in shares.items()})
 
 
 def step_stage(kind: str, step: type[Step]) -> Callable[..., None]:
@@ -56,32 +29,7 @@ def step_stage(kind: str, step: type[Step]) -> Callable[..., None]:
         chosen = by_layer(context.model, layers, arguments)
         represent_layers(context.model, {name: step(**a) for name, a in chosen.items()})
 
-    own = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=_or_table(parameter))
-        for parameter in parameters_of(step).values()
-    ]
-    parameters = inspect.signature(run, eval_str=True).parameters
-    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [parameters["context"], parameters["layers"], *own]
-    )
-    run.__name__, run.__doc__ = kind, step.__doc__
-    return run
-
-
-def _or_table(parameter: inspect.Parameter) -> Any:
-    own = parameter.annotation
-    if own is inspect.Parameter.empty or isinstance(own, str):
-        return Any
-    return own | GenericAlias(dict, (str, own))
-
-
-def check_prune(*, sparsity: float | dict[str, float], scope: str, **arguments: Any) -> None:
-    """Raise what pruning would raise of these arguments."""
-    known("scope", SCOPES, scope)
-    if isinstance(sparsity, dict) and scope != "layer":
-        raise UsageError(f"a table of sparsities is by layer; scope {scope!r} contradicts it")
-    for choice in each_choice({"sparsity": sparsity}):
-        Prune(**choice)
+    return with_arguments_of(run, kind, step)
 
 
 def check_step(step: type[Step], *, layers: Layers, **arguments: Any) -> None:
@@ -115,7 +63,7 @@ def installed(own: Iterable[str]) -> dict[str, Callable[..., None]]:
 
 _OWN: dict[str, Callable[..., None]] = {
     **{kind: step_stage(kind, step) for kind, step in step_names().items()},
-    "prune": prune_stage,
+    **pruning.STAGES,
     **training.STAGES,
 }
 STAGES: dict[str, Callable[..., None]] = {**_OWN, **installed(_OWN)}
@@ -123,13 +71,14 @@ STAGES: dict[str, Callable[..., None]] = {**_OWN, **installed(_OWN)}
 
 CHECKS: dict[str, Callable[..., None]] = {
     **{kind: partial(check_step, step) for kind, step in step_names().items()},
-    "prune": check_prune,
+    **pruning.CHECKS,
     **training.CHECKS,
 }
 """What a stage's arguments, defaults filled in, can be held against before there is a network."""
 
 PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
     **{kind: lambda arguments: [arguments] for kind in step_names()},
+    **pruning.PATTERNS,
     **training.PATTERNS,
 }
 """Stage → the sets of arguments, ``layers`` and tables by pattern, that must match layers."""

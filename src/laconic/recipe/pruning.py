@@ -1,0 +1,116 @@
+"""Stages that make weights zero: how many, over what they are counted, and by which scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from laconic.errors import UsageError
+from laconic.prune import SCOPES, Mask, Prune
+from laconic.recipe.arguments import each_choice, with_arguments_of
+from laconic.recipe.context import Arguments, Context, Layers, by_layer
+from laconic.recipe.scoring import Choice, check_saliency, make_saliency, training_data
+from laconic.represent import represent_layers, weights
+from laconic.saliency import Scores
+from laconic.train import step_names
+from laconic.train.optimizers import known
+
+
+def prune_stage(
+    context: Context,
+    *,
+    sparsity: float | dict[str, float],
+    layers: Layers = "*",
+    scope: str = "layer",
+    saliency: Choice = "magnitude",
+    examples: int = 1024,
+) -> None:
+    """Set the weights that matter least to zero: a fraction for all layers, or a table by pattern.
+
+    Args:
+        context: the run.
+        sparsity: fraction of zeros, or ``{"conv*": 0.3, "fc*": 0.9}``.
+        layers: which layers are pruned.
+        scope: over what the zeros are counted, a key of `SCOPES`; a table is by layer already.
+        saliency: what scores them, a key of `SALIENCIES`, or ``{kind = "random", seed = 3}``.
+        examples: training examples that the saliency may look at.
+    """
+    steps: dict[str, Prune]
+    if isinstance(sparsity, dict):
+        chosen = by_layer(context.model, layers, {"sparsity": sparsity})
+        scores = scores_of(context, list(chosen), saliency, examples)
+        steps = {name: Prune(**own).by(scores[name]) for name, own in chosen.items()}
+    else:
+        names = list(weights(context.model, layers))
+        scores = scores_of(context, names, saliency, examples)
+        steps = SCOPES[scope].steps(context.model, scores, sparsity)
+    represent_layers(context.model, steps)
+
+
+def scores_of(context: Context, names: Sequence[str], saliency: Choice, examples: int) -> Scores:
+    """Scores of these weights, the same in every process: those of the first one."""
+    data = training_data(context, examples)
+    scores = make_saliency(saliency).scores(context.model, names, data)
+    return context.fabric.broadcast(scores)
+
+
+def mask_stage(kind: str, step: type[Mask]) -> Callable[..., None]:
+    """A stage that puts a mask on every matching layer, chosen by a saliency.
+
+    Its arguments are the mask's own, which may be tables by pattern, and those of `prune_stage`.
+    """
+
+    def run(
+        context: Context,
+        *,
+        layers: Layers = "*",
+        saliency: Choice = "magnitude",
+        examples: int = 1024,
+        **arguments: Any,
+    ) -> None:
+        chosen = by_layer(context.model, layers, arguments)
+        scores = scores_of(context, list(chosen), saliency, examples)
+        steps = {name: step(**own).by(scores[name]) for name, own in chosen.items()}
+        represent_layers(context.model, steps)
+
+    return with_arguments_of(run, kind, step)
+
+
+def check_prune(*, sparsity: float | dict[str, float], scope: str, **arguments: Any) -> None:
+    """Raise what pruning would raise of these arguments."""
+    known("scope", SCOPES, scope)
+    if isinstance(sparsity, dict) and scope != "layer":
+        raise UsageError(f"a table of sparsities is by layer; scope {scope!r} contradicts it")
+    check_mask(Prune, sparsity=sparsity, **arguments)
+
+
+def check_mask(
+    step: type[Mask], *, layers: Layers, saliency: Choice, examples: int, **arguments: Any
+) -> None:
+    """Raise what the mask's constructor, or its saliency's, would raise of these arguments."""
+    check_saliency(saliency, per_channel=False)
+    if examples < 1:
+        raise UsageError(f"a saliency looks at {examples} examples; it needs at least 1")
+    for choice in each_choice(arguments):
+        step(**choice)
+
+
+def _tables(arguments: Arguments) -> Arguments:
+    """What names layers: a saliency may be a table too, but not by pattern."""
+    return {k: v for k, v in arguments.items() if k not in ("saliency", "examples", "scope")}
+
+
+MASKS = {kind: step for kind, step in step_names().items() if issubclass(step, Mask)}
+
+STAGES: dict[str, Callable[..., None]] = {
+    **{kind: mask_stage(kind, step) for kind, step in MASKS.items()},
+    "prune": prune_stage,
+}
+CHECKS: dict[str, Callable[..., None]] = {
+    **{kind: partial(check_mask, step) for kind, step in MASKS.items()},
+    "prune": check_prune,
+}
+PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
+    kind: lambda arguments: [_tables(arguments)] for kind in MASKS
+}
