@@ -26,6 +26,7 @@ EXAMPLES = {
                      {"sparsity": 0.3, "rows": 1, "columns": 9}],
     "prune-patterns": [{"patterns": 8, "entries": 4}, {"patterns": 1, "entries": 1}],
     "prune-balanced": [{"sparsity": 0.5, "processors": 1}, {"sparsity": 0.8, "processors": 4}],
+    "supermask": [{}],
     "threshold": [{"below": 0.0}, {"below": 0.5}],
     "share": [{"bits": 1}, {"bits": 3}, {"bits": 4, "start": "density"},
               {"bits": 2, "start": "forgy"}],

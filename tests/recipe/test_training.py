@@ -1,6 +1,7 @@
 """Stages that prune while they train: their receipts, how they resume, what they refuse."""
 
 import pytest
+import torch
 
 from laconic.container import LacFile
 from laconic.errors import PatternError, StageError, UsageError
@@ -60,6 +61,7 @@ STAGES_THAT_TRAIN = {
     "gradual pruning": agp(),
     "proximal steps": proximal(l1=0.1, filters={"0": 0.1}),
     "penalties": PENALISED,
+    "a learned mask": Stage("supermask", {"epochs": 4, "learning_rate": 0.1}),
 }
 
 
@@ -116,6 +118,19 @@ def test_a_run_stopped_inside_a_stage_ends_with_the_same_bytes(tmp_path, runner,
     assert (tmp_path / "run" / "stage-2.partial.safetensors").exists()
     again = runner(tmp_path, (FIT, stage), resume=True)
     assert again.output.read_bytes() == undisturbed.output.read_bytes()
+
+
+def test_a_learned_mask_leaves_the_weights_as_they_were_given(tmp_path, runner, model):
+    """And frees them again: the next stage trains the biases."""
+    biases = model[0].bias.detach().clone()
+    signs = model[0].weight.detach().sign()
+    done = runner(tmp_path, (Stage("supermask", {"epochs": 4, "learning_rate": 0.1}),), model=model)
+    assert torch.equal(model[0].bias, biases)
+    found = model[0].weight.detach()
+    assert torch.equal(found.sign()[found != 0], signs[found != 0])
+    assert 100 < nonzeros(done.receipts[1]) < 412
+    assert done.receipts[1].size_bytes < 0.5 * done.receipts[0].size_bytes
+    assert all(parameter.requires_grad for parameter in model.parameters())
 
 
 @pytest.mark.parametrize(

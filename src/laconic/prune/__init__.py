@@ -12,6 +12,7 @@ from laconic.prune.patterns import PrunePatterns
 from laconic.prune.penalty import Proximal, WeightPenalty, check_strengths
 from laconic.prune.regulariser import REGULARISERS, Regulariser
 from laconic.prune.scope import SCOPES, Scope
+from laconic.prune.supermask import Draw, Supermask, settle, supermasks
 from laconic.prune.threshold import Threshold
 from laconic.represent import Step
 
@@ -21,6 +22,7 @@ STEPS: dict[str, type[Step]] = {
     "prune-blocks": PruneBlocks,
     "prune-patterns": PrunePatterns,
     "prune-balanced": PruneBalanced,
+    "supermask": Supermask,
     "threshold": Threshold,
 }
 """Name in a recipe → class."""
@@ -31,6 +33,7 @@ __all__ = [
     "SCOPES",
     "STEPS",
     "Classes",
+    "Draw",
     "Gradual",
     "Mask",
     "Part",
@@ -42,12 +45,15 @@ __all__ = [
     "PrunePatterns",
     "Regulariser",
     "Scope",
+    "Supermask",
     "Threshold",
     "WeightPenalty",
     "check_sparsity",
     "check_strengths",
     "cubic",
     "drop_dead_neurons",
+    "settle",
     "smallest",
+    "supermasks",
     "weight_classes",
 ]

@@ -2,66 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
 from laconic.errors import StageError, UsageError
 from laconic.prune import (
-    ACTIVATIONS,
-    Gradual,
     Proximal,
-    Prune,
     Threshold,
     WeightPenalty,
     check_strengths,
-    drop_dead_neurons,
 )
-from laconic.prune.gradual import check_schedule
 from laconic.recipe.arguments import each_choice
-from laconic.recipe.context import Arguments, Context, Layers, by_layer
+from laconic.recipe.context import Arguments, Context, by_layer
+from laconic.recipe.loop import check_training, train
+from laconic.recipe.masking import (
+    agp_stage,
+    check_agp,
+    check_drop_neurons,
+    check_supermask,
+    drop_neurons_stage,
+    supermask_stage,
+)
 from laconic.recipe.rewind import Keep, check_rewind, kept_path, rewind_stage
 from laconic.represent import represent_layers, weights
-from laconic.train import SCHEDULES, Callback, Objective, Penalised, TaskLoss, fit
-from laconic.train.optimizers import known, make_optimizer
+from laconic.train import Penalised, TaskLoss
 
 Strengths = dict[str, float | dict[str, float]]
 """Norm → its strength on all weights, or by pattern."""
-
-
-def train(
-    context: Context,
-    callbacks: Sequence[Callback] = (),
-    objective: Objective | None = None,
-    **arguments: Any,
-) -> None:
-    """`laconic.train.fit` with what the context says of seed, processes, checkpoint, progress."""
-    fit(
-        context.model,
-        context.task,
-        seed=context.seed,
-        fabric=context.fabric,
-        checkpoint=context.checkpoint,
-        on_progress=context.on_progress,
-        callbacks=callbacks,
-        objective=objective,
-        **arguments,
-    )
-
-
-def check_training(*, epochs: int, **arguments: Any) -> None:
-    """Raise what training would raise of these arguments (see `laconic.train.fit`)."""
-    known("schedule", SCHEDULES, arguments["schedule"])
-    make_optimizer(
-        nn.Linear(1, 1),
-        arguments["optimizer"],
-        arguments["learning_rate"],
-        arguments["weight_decay"],
-        {},
-    )
-    if epochs < 0:
-        raise UsageError(f"epochs is {epochs}; 1 or more are needed")
 
 
 def fit_stage(
@@ -168,96 +137,17 @@ def check_fit(
         )
 
 
-def drop_neurons_stage(context: Context, *, layers: list[str], activation: str = "relu") -> None:
-    """Zero what is left of dead neurons (see `laconic.prune.drop_dead_neurons`).
-
-    Args:
-        context: the run.
-        layers: in the order of the forward pass: ``["fc1", "fc2", "fc3"]``.
-        activation: between them: ``"relu"`` or ``"none"``.
-    """
-    names = [name for layer in layers for name in weights(context.model, layer)]
-    drop_dead_neurons(context.model, names, activation)
-
-
-def check_drop_neurons(*, layers: list[str], activation: str) -> None:
-    """Raise what dropping would raise of these arguments."""
-    known("activation", ACTIVATIONS, activation)
-
-
-def agp_stage(
-    context: Context,
-    *,
-    sparsity: float | dict[str, float],
-    epochs: int,
-    layers: Layers = "*",
-    initial: float = 0.0,
-    begin: int | float = 0.0,
-    end: int | float = 0.75,
-    frequency: int = 100,
-    learning_rate: float = 1e-3,
-    optimizer: str = "adam",
-    schedule: str = "constant",
-    weight_decay: float = 0.0,
-) -> None:
-    """Train while the sparsity rises along a cubic curve; pruned weights may come back until then.
-
-    Args:
-        context: the run.
-        sparsity: at the end, for all layers, or a table by pattern.
-        epochs: of the training.
-        layers: which layers a single sparsity is for.
-        initial: the sparsity before `begin`.
-        begin: first choice of masks: a fraction of the stage, or a whole number of steps.
-        end: last choice, likewise; later steps train what is left.
-        frequency: steps from choice to choice.
-        learning_rate: and the others: see `laconic.train.fit`.
-        optimizer: of the training.
-        schedule: of the learning rate.
-        weight_decay: of the training.
-    """
-    chosen = by_layer(context.model, layers, {"sparsity": sparsity})
-    finals = {name: arguments["sparsity"] for name, arguments in chosen.items()}
-    gradual = Gradual(finals, initial=initial, begin=begin, end=end, frequency=frequency)
-    represent_layers(context.model, {name: Prune(final) for name, final in finals.items()})
-    train(
-        context,
-        [gradual],
-        epochs=epochs,
-        learning_rate=learning_rate,
-        optimizer=optimizer,
-        schedule=schedule,
-        weight_decay=weight_decay,
-    )
-
-
-def check_agp(
-    *,
-    sparsity: float | dict[str, float],
-    epochs: int,
-    initial: float,
-    begin: int | float,
-    end: int | float,
-    frequency: int,
-    **arguments: Any,
-) -> None:
-    """Raise what gradual pruning would raise of these arguments."""
-    check_training(epochs=epochs, **arguments)
-    if epochs < 1:
-        raise UsageError(f"epochs is {epochs}; gradual pruning needs 1 or more")
-    finals = [choice["sparsity"] for choice in each_choice({"sparsity": sparsity})]
-    check_schedule(finals, initial, begin, end, frequency)
-
-
 STAGES: dict[str, Callable[..., None]] = {
     "fit": fit_stage,
     "agp": agp_stage,
+    "supermask": supermask_stage,
     "drop-neurons": drop_neurons_stage,
     "rewind": rewind_stage,
 }
 CHECKS: dict[str, Callable[..., None]] = {
     "fit": check_fit,
     "agp": check_agp,
+    "supermask": check_supermask,
     "drop-neurons": check_drop_neurons,
     "rewind": check_rewind,
 }
@@ -270,5 +160,6 @@ PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
         for key in ("penalties", "proximal")
         for strength in arguments.get(key, {}).values()
     ],
+    "supermask": lambda arguments: [{"layers": arguments.get("layers", "*")}],
     "drop-neurons": lambda arguments: [{"layers": layer} for layer in arguments["layers"]],
 }

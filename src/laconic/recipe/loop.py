@@ -1,0 +1,47 @@
+"""The training that every stage uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from laconic.errors import UsageError
+from laconic.recipe.context import Context
+from laconic.train import SCHEDULES, Callback, Objective, fit
+from laconic.train.optimizers import known, make_optimizer
+
+
+def train(
+    context: Context,
+    callbacks: Sequence[Callback] = (),
+    objective: Objective | None = None,
+    **arguments: Any,
+) -> None:
+    """`laconic.train.fit` with what the context says of seed, processes, checkpoint, progress."""
+    fit(
+        context.model,
+        context.task,
+        seed=context.seed,
+        fabric=context.fabric,
+        checkpoint=context.checkpoint,
+        on_progress=context.on_progress,
+        callbacks=callbacks,
+        objective=objective,
+        **arguments,
+    )
+
+
+def check_training(*, epochs: int, **arguments: Any) -> None:
+    """Raise what training would raise of these arguments (see `laconic.train.fit`)."""
+    known("schedule", SCHEDULES, arguments["schedule"])
+    make_optimizer(
+        nn.Linear(1, 1),
+        arguments["optimizer"],
+        arguments["learning_rate"],
+        arguments["weight_decay"],
+        {},
+    )
+    if epochs < 0:
+        raise UsageError(f"epochs is {epochs}; 1 or more are needed")
