@@ -103,7 +103,7 @@ class Receipt(Measurement):
 
 
 def dense_receipt(receipts: list[Receipt]) -> Receipt:
-    """The last receipt before any weight was restricted: what the others are compared with.
+    """The last receipt before a weight was restricted or removed: what others are compared with.
 
     Raises:
         DataError: there are no receipts.
@@ -112,7 +112,8 @@ def dense_receipt(receipts: list[Receipt]) -> Receipt:
         raise DataError("a run without receipts has nothing to compare")
     dense = receipts[0]
     for receipt in receipts:
-        if any(tensor.is_restricted for tensor in receipt.tensors):
+        smaller = receipt.parameters < dense.parameters
+        if smaller or any(tensor.is_restricted for tensor in receipt.tensors):
             break
         dense = receipt
     return dense

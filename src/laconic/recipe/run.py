@@ -34,6 +34,7 @@ from laconic.recipe.recipe import Recipe, Stage
 from laconic.recipe.run_dir import RunDir
 from laconic.recipe.stages import STAGES
 from laconic.represent import plain_state
+from laconic.surgery import cuts
 from laconic.train import Progress, Task, evaluate, load_model, make_fabric, save_model
 
 TIMED_CALLS = 30
@@ -129,7 +130,7 @@ def fingerprint(model: nn.Module) -> str:
 
 @dataclass
 class _Run:
-    """One run on its way; `program` is captured once, since no stage here changes shapes."""
+    """One run on its way; `program` is captured again after each cut."""
 
     model: nn.Module
     fresh: nn.Module
@@ -140,6 +141,8 @@ class _Run:
     watcher: Watcher
     fabric: Fabric
     program: Program | None = None
+    captured_cuts: int = 0
+    """How many cuts the network had when the program was captured."""
 
     def go_on(self) -> None:
         """Do the stages that have no receipt yet."""
@@ -216,7 +219,9 @@ class _Run:
     def packed(self) -> bytes:
         """The network as it stands, as a ``.lac`` file."""
         example = self.task.example_input
-        self.program = self.program or capture(self.model, example)
+        made = len(cuts(self.model))
+        if self.program is None or made != self.captured_cuts:
+            self.program, self.captured_cuts = capture(self.model, example), made
         return pack_model_bytes(self.model, example_input=example, program=self.program)
 
     def _measure(

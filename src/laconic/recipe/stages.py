@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from laconic.errors import UsageError
-from laconic.recipe import pruning, training
+from laconic.recipe import cutting, pruning, training
 from laconic.recipe.arguments import each_choice, with_arguments_of
 from laconic.recipe.context import Arguments, Context, Layers, by_layer
 from laconic.represent import Step, represent_layers
@@ -65,6 +65,7 @@ _OWN: dict[str, Callable[..., None]] = {
     **{kind: step_stage(kind, step) for kind, step in step_names().items()},
     **pruning.STAGES,
     **training.STAGES,
+    **cutting.STAGES,
 }
 STAGES: dict[str, Callable[..., None]] = {**_OWN, **installed(_OWN)}
 """Stages by name: every Step under its own, and those with a function of their own."""
@@ -73,6 +74,7 @@ CHECKS: dict[str, Callable[..., None]] = {
     **{kind: partial(check_step, step) for kind, step in step_names().items()},
     **pruning.CHECKS,
     **training.CHECKS,
+    **cutting.CHECKS,
 }
 """What a stage's arguments, defaults filled in, can be held against before there is a network."""
 
@@ -80,5 +82,6 @@ PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
     **{kind: lambda arguments: [arguments] for kind in step_names()},
     **pruning.PATTERNS,
     **training.PATTERNS,
+    **cutting.PATTERNS,
 }
 """Stage → the sets of arguments, ``layers`` and tables by pattern, that must match layers."""

@@ -15,7 +15,7 @@ from laconic.surgery.choose import Units
 from laconic.surgery.cut import Cut, apply_cut, without
 from laconic.surgery.groups import Group, Groups
 from laconic.surgery.remove import TOLERANCE, difference, outputs, remove, zeroed
-from laconic.surgery.trace import Example, arguments
+from laconic.surgery.trace import Example
 
 
 def remove_layers(model: nn.Module, example: Example, layers: list[str]) -> Cut:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from laconic.errors import UsageError
-from laconic.surgery.labels import FIXED, Place
+from laconic.surgery.labels import FIXED, Join, Place
 from laconic.surgery.layers import row_dim
 from laconic.surgery.trace import Example, Trace, trace
 
@@ -62,6 +62,9 @@ class Groups(Mapping[str, Group]):
 
     def __init__(self, model: nn.Module, example: Example) -> None:
         self.trace: Trace = trace(model, example)
+        self._layers = {
+            name: model.get_submodule(name.rpartition(".")[0]) for name in self.trace.tensors
+        }
         self._groups = {group.name: group for group in _found(model, self.trace)}
 
     def __getitem__(self, name: str) -> Group:
@@ -76,11 +79,43 @@ class Groups(Mapping[str, Group]):
                 return self.trace.labels.roots(factor.reshape(-1))
         raise UsageError(f"{tensor} has one place along dimension {dim}")
 
+    def fixed(self) -> dict[str, str]:
+        """Weights none of whose outputs can be removed → the operation that keeps them, and why."""
+        edges: dict[int, list[tuple[int, Join]]] = {}
+        for join in self.trace.labels.joins:
+            for one, other in zip(join.labels.tolist(), join.others.tolist(), strict=True):
+                edges.setdefault(one, []).append((other, join))
+                edges.setdefault(other, []).append((one, join))
+        found = {}
+        for name, traced in self.trace.tensors.items():
+            dim = row_dim(self._layers[name], len(traced.shape))
+            if len(traced.shape) < 2 or traced.shape[dim] < 2:
+                continue
+            rows = next(f for f in traced.factors if f.shape[dim] > 1).reshape(-1)
+            if bool((self.trace.labels.roots(rows) == FIXED).all()):
+                last = _way_to_fixed(edges, int(rows[0]))
+                found[name] = f"{last.place}: {last.because}"
+        return found
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._groups)
 
     def __len__(self) -> int:
         return len(self._groups)
+
+
+def _way_to_fixed(edges: dict[int, list[tuple[int, Join]]], start: int) -> Join:
+    """The join that fixed a label, or one that it was joined with."""
+    waiting, seen = [start], {start}
+    while waiting:
+        label = waiting.pop(0)
+        for other, join in edges.get(label, ()):
+            if other == FIXED:
+                return join
+            if other not in seen:
+                seen.add(other)
+                waiting.append(other)
+    raise AssertionError(f"label {start} is not fixed")
 
 
 def _found(model: nn.Module, found: Trace) -> list[Group]:

@@ -27,6 +27,15 @@ Example = Tensor | tuple[Any, ...] | Mapping[str, Any]
 RULES = {**rules_move.RULES, **rules_product.RULES, **rules_layer.RULES}
 CHECKS = (aten._assert_tensor_metadata, aten._assert_scalar, aten.sym_constrain_range)
 """Operators that compute nothing."""
+NAMES = {
+    "_native_batch_norm_legit_no_training": "batch_norm",
+    "native_layer_norm": "layer_norm",
+    "native_group_norm": "group_norm",
+    "addmm": "linear",
+    "mm": "linear",
+    "constant_pad_nd": "pad",
+}
+"""What people call the basic operators."""
 WHOLE = (aten.lstm, aten.gru, aten.rnn_tanh, aten.rnn_relu)
 """Operators that are not taken apart into smaller ones."""
 
@@ -224,6 +233,7 @@ def _place(node: Node) -> Place:
     """Operation, module and line of a node."""
     packet = getattr(node.target, "overloadpacket", None)
     name = packet.__name__ if packet is not None else str(node.target)
+    name = NAMES.get(name, name).removeprefix("_")
     stack = list(node.meta.get("nn_module_stack", {}).values())
     module = stack[-1][0] if stack else ""
     return Place(name, module, _line(node.meta.get("stack_trace") or ""))

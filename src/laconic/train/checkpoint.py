@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from laconic.errors import DataError, MismatchError, StageError
 from laconic.represent import chains, description, rebuild
+from laconic.surgery import Cut, apply_cut, cuts
 from laconic.train.steps import step_classes
 from laconic.train.tensor_file import Described, read_tensors, write_tensors
 
@@ -106,7 +107,7 @@ def load(path: str | os.PathLike[str], fingerprint: Described) -> Checkpoint:
 
 
 def save_model(path: str | os.PathLike[str], model: nn.Module) -> None:
-    """Write a model's weights and chains; `load_model` puts both on a fresh model.
+    """Write a model's weights, chains and cuts; `load_model` puts all on a fresh model.
 
     Unlike a ``.lac`` file it keeps the latent weights, so training can go on. Tied weights are
     written once.
@@ -115,11 +116,15 @@ def save_model(path: str | os.PathLike[str], model: nn.Module) -> None:
         path: one safetensors file, replaced as a whole.
         model: on any device.
     """
-    write_tensors(path, model.state_dict(keep_vars=True), {"chains": description(model)})
+    about = {
+        "chains": description(model),
+        "cuts": [cut.as_json() for cut in cuts(model)],
+    }
+    write_tensors(path, model.state_dict(keep_vars=True), about)
 
 
 def load_model(path: str | os.PathLike[str], model: nn.Module) -> None:
-    """Put the weights and chains of a saved model on a fresh one, in place.
+    """Put the weights, chains and cuts of a saved model on a fresh one, in place.
 
     Parameters that were tied when saved are tied again, even where the fresh model has two.
 
@@ -148,6 +153,8 @@ def load_model(path: str | os.PathLike[str], model: nn.Module) -> None:
         raise DataError(f"{path} holds a half-done training, not a model")
     if present := list(chains(model)):
         raise MismatchError(f"{present[0]} has a chain already; load into a fresh model")
+    for cut in about.get("cuts", [])[len(cuts(model)) :]:
+        apply_cut(model, Cut.from_json(cut))
     _tie(model, tensors)
     rebuild(model, about["chains"], step_classes())
     _load_state(str(path), model, tensors)

@@ -1,0 +1,162 @@
+"""Stages that remove channels, neurons, heads and layers for real, and what follows a cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from laconic.errors import UsageError
+from laconic.recipe.arguments import each_choice
+from laconic.recipe.context import Arguments, Context, Layers
+from laconic.recipe.scoring import Choice, check_saliency, make_saliency, training_data
+from laconic.represent import weights
+from laconic.surgery import (
+    Groups,
+    Units,
+    lowest_of_all,
+    lowest_of_each,
+    matching,
+    recalibrate,
+    remove,
+    remove_dead,
+    remove_layers,
+    unit_scores,
+)
+from laconic.surgery.choose import stays
+
+CUT_SCOPES = ("group", "global")
+
+
+def cut_stage(
+    context: Context,
+    *,
+    fraction: float | dict[str, float],
+    layers: Layers = "*",
+    scope: str = "group",
+    saliency: Choice = "l1",
+    round_to: int = 1,
+    examples: int = 1024,
+) -> None:
+    """Remove the channels, neurons or heads that score lowest, with all that is coupled to them.
+
+    Args:
+        context: the run.
+        fraction: of each group, or of all groups together; or a table by pattern.
+        layers: patterns for layers whose rows make the channels.
+        scope: ``"group"``: the fraction of each; ``"global"``: of all together.
+        saliency: a saliency of channels, by name or as ``{kind = …, …}``.
+        round_to: what stays of each group is a multiple of it.
+        examples: how many training examples the saliency may look at.
+    """
+    groups = Groups(context.model, context.task.example_input)
+    wanted = _fractions(context, groups, fraction, layers)
+    names = [
+        part.tensor
+        for name in wanted
+        for part in groups[name].slices
+        if part.makes and part.tensor in weights(context.model)
+    ]
+    data = training_data(context, examples)
+    rows = make_saliency(saliency).scores(context.model, names, data)
+    scored = unit_scores(groups, rows)
+    scores = {name: scored[name] for name in wanted}
+    units: Units
+    if isinstance(fraction, float) and scope == "global":
+        units = lowest_of_all(groups, scores, fraction, round_to)
+    else:
+        units = lowest_of_each(scores, wanted, round_to)
+    remove(context.model, context.task.example_input, units, groups)
+
+
+def _fractions(
+    context: Context, groups: Groups, fraction: float | dict[str, float], layers: Layers
+) -> dict[str, float]:
+    """Group → what is asked of it; with a table the last pattern that matches wins."""
+    patterns = [layers] if isinstance(layers, str) else layers
+    chosen = {name for pattern in patterns for name in matching(groups, pattern)}
+    if not isinstance(fraction, dict):
+        return {name: fraction for name in groups if name in chosen}
+    found = {}
+    for pattern, value in fraction.items():
+        for name in matching(groups, pattern):
+            if name in chosen:
+                found[name] = value
+    return {name: found[name] for name in groups if name in found}
+
+
+def remove_layers_stage(context: Context, *, layers: list[str]) -> None:
+    """Put an Identity in the place of whole modules: residual blocks, layers.
+
+    Args:
+        context: the run.
+        layers: paths of modules, no patterns.
+    """
+    remove_layers(context.model, context.task.example_input, layers)
+
+
+def remove_dead_stage(context: Context, *, examples: int = 16) -> None:
+    """Remove zero layers, filters of zeros and channels that nobody reads.
+
+    Args:
+        context: the run.
+        examples: training examples on which the smaller network must compute the same.
+    """
+    inputs, _ = next(training_data(context, examples).batches())
+    if not remove_dead(context.model, inputs):
+        raise UsageError("nothing is dead: no unit of zeros could be spared")
+
+
+def recalibrate_stage(context: Context, *, examples: int = 1024) -> None:
+    """Measure the BatchNorm statistics again, on training examples.
+
+    Args:
+        context: the run.
+        examples: how many.
+    """
+    recalibrate(context.model, (inputs for inputs, _ in training_data(context, examples).batches()))
+
+
+def check_cut(
+    *, fraction: float | dict[str, float], scope: str, saliency: Choice, round_to: int,
+    examples: int, **arguments: Any,
+) -> None:  # fmt: skip
+    """Raise what the stage would raise of these arguments."""
+    if scope not in CUT_SCOPES:
+        raise UsageError(f"no scope is named {scope!r}; there are: {', '.join(CUT_SCOPES)}")
+    if isinstance(fraction, dict) and scope != "group":
+        raise UsageError(f"a table of fractions is by group; scope {scope!r} contradicts it")
+    for choice in each_choice({"fraction": fraction}):
+        if not 0 <= choice["fraction"] < 1:
+            raise UsageError(f"fraction {choice['fraction']:g} is outside [0, 1)")
+    stays("a group", max(1, round_to), 0.0, round_to)
+    check_saliency(saliency, per_channel=True)
+    check_examples(examples=examples)
+
+
+def check_examples(*, examples: int) -> None:
+    """Refuse to look at nothing."""
+    if examples < 1:
+        raise UsageError(f"examples is {examples}; at least 1 is needed")
+
+
+def check_layers(*, layers: list[str]) -> None:
+    """Nothing can be said of paths before there is a network."""
+
+
+STAGES: dict[str, Callable[..., None]] = {
+    "cut": cut_stage,
+    "remove-layers": remove_layers_stage,
+    "remove-dead": remove_dead_stage,
+    "recalibrate": recalibrate_stage,
+}
+CHECKS: dict[str, Callable[..., None]] = {
+    "cut": check_cut,
+    "remove-layers": check_layers,
+    "remove-dead": check_examples,
+    "recalibrate": check_examples,
+}
+PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
+    "cut": lambda arguments: [
+        {key: value for key, value in arguments.items() if key in ("fraction", "layers")}
+    ],
+}
