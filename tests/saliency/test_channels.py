@@ -94,6 +94,13 @@ def test_apoz_counts_what_the_relu_leaves(name):
     torch.testing.assert_close(found.double(), 1 - zeros, rtol=1e-6, atol=1e-7)
 
 
+def test_a_response_of_exactly_zero_is_a_zero():
+    model = nn.Linear(4, 4).double()
+    with torch.no_grad():
+        model.weight[1], model.bias[1] = 0, 0
+    assert float(APoZ().scores(model, data=data(4))["weight"][1]) == 0
+
+
 class Sequence(nn.Module):
     """A linear layer whose inputs have time first, as recurrent networks have it."""
 
