@@ -19,7 +19,7 @@ from laconic.measure.tensors import owned_entries, statistics_of
 from laconic.runtime import Session
 from laconic.runtime.engines import DEFAULT_ENGINE
 from laconic.runtime.macs import count_macs
-from laconic.train import Split, Task
+from laconic.train import Split, Task, reported
 
 
 def measure_file(
@@ -123,4 +123,4 @@ def score_file(session: Session, task: Task, split: Split) -> float:
         count += len(scores)
     if not count:
         raise DataError(f"the task has no examples in the split {split!r}")
-    return total / count
+    return reported(task, total / count)

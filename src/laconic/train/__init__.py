@@ -10,7 +10,7 @@ from laconic.train.objective import Objective, Penalised, Penalty, TaskLoss
 from laconic.train.optimizers import OPTIMIZERS
 from laconic.train.schedules import SCHEDULES
 from laconic.train.steps import step_classes, step_names
-from laconic.train.task import Batch, Split, Task
+from laconic.train.task import Batch, Split, Task, reported
 
 __all__ = [
     "OPTIMIZERS",
@@ -32,6 +32,7 @@ __all__ = [
     "fit",
     "load_model",
     "make_fabric",
+    "reported",
     "save_model",
     "step_classes",
     "step_names",

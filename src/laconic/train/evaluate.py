@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 
 from laconic.errors import UsageError
 from laconic.train.fabric import make_fabric, total
-from laconic.train.task import Split, Task
+from laconic.train.task import Split, Task, reported
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -35,7 +35,7 @@ def placed(model: nn.Module, device: torch.device, *, training: bool) -> Iterato
 
 
 def evaluate(model: nn.Module, task: Task, split: Split, fabric: Fabric | None = None) -> float:
-    """The mean of ``task.score`` over all examples of a split, in the metric's own unit.
+    """The task's metric on a split: the mean of ``task.score`` over all examples, or from it.
 
     Without gradient, in eval mode; the model is left as it was. With several processes each
     scores its slice of every batch, and all return the same mean.
@@ -81,4 +81,4 @@ def evaluate(model: nn.Module, task: Task, split: Split, fabric: Fabric | None =
             f"the task's score on the split {split!r} is {score}: an output of the network or the "
             "score itself is not finite"
         )
-    return float(score / count)
+    return reported(task, score / count)

@@ -45,6 +45,18 @@ class Task(Protocol):
     def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The metric of each example of a batch, float, shape ``[batch]``; their mean is reported.
 
-        An error in percent is 100.0 where the answer is wrong and 0.0 where it is right.
+        An error in percent is 100.0 where the answer is wrong and 0.0 where it is right. Where
+        the metric is a function of that mean (a perplexity is the exponential of the mean nats), a
+        sixth member ``from_mean(mean: float) -> float`` may say which; see `reported`.
         """
         ...
+
+
+def reported(task: Task, mean: float) -> float:
+    """The metric, from the mean score of all examples.
+
+    Args:
+        task: with ``from_mean``, or without: then the mean itself is the metric.
+        mean: of ``task.score`` over a split.
+    """
+    return float(getattr(task, "from_mean", float)(mean))

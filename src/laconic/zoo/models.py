@@ -8,6 +8,7 @@ from functools import partial
 from torch import nn
 
 from laconic.zoo.lenet import LeNet5, LeNet300
+from laconic.zoo.lstm import LanguageLSTM
 from laconic.zoo.resnet import ResNet
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
@@ -18,5 +19,6 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "resnet44": partial(ResNet, 44),
     "resnet56": partial(ResNet, 56),
     "resnet110": partial(ResNet, 110),
+    "ptb-lstm": LanguageLSTM,
 }
 """Name → a call that makes the network, with fresh weights from torch's global generator."""

@@ -13,6 +13,8 @@ from laconic.train.array_task import ArrayTask
 from laconic.train.task import Task
 from laconic.zoo.augment import flip, normalizer, shift
 from laconic.zoo.data import read_cifar10, read_mnist
+from laconic.zoo.language import NextToken
+from laconic.zoo.text import read_ptb
 
 
 def digits(*, batch_size: int = 32) -> ArrayTask:
@@ -92,7 +94,26 @@ def cifar10(*, batch_size: int = 128) -> ArrayTask:
     )
 
 
-TASKS: dict[str, Callable[[], Task]] = {"digits": digits, "mnist": mnist, "cifar10": cifar10}
+def ptb(*, batch_size: int = 20, length: int = 35) -> NextToken:
+    """Penn Treebank, word by word: 26,559 training, 2,107 validation, 2,355 test sequences.
+
+    Sequences of 35 words in batches of 20, as the "small" network of arXiv:1409.2329 is trained;
+    unlike there each begins with a state of zero (see `NextToken`). Validation and test texts are
+    the published ones.
+
+    Raises:
+        DataError: a file is missing or damaged; the message says how to get it.
+    """
+    text = read_ptb()
+    return NextToken(text.train, text.validation, text.test, length=length, batch_size=batch_size)
+
+
+TASKS: dict[str, Callable[[], Task]] = {
+    "digits": digits,
+    "mnist": mnist,
+    "cifar10": cifar10,
+    "ptb": ptb,
+}
 """Name → a call that makes the task."""
 
 
