@@ -14,6 +14,7 @@ from laconic.prune.regulariser import REGULARISERS, Regulariser
 from laconic.prune.scope import SCOPES, Scope
 from laconic.prune.supermask import Draw, Supermask, settle, supermasks
 from laconic.prune.threshold import Threshold
+from laconic.prune.tsrelu import Architecture, Clip, TsReLU, absorb, with_tsrelu
 from laconic.represent import Step
 
 STEPS: dict[str, type[Step]] = {
@@ -32,7 +33,9 @@ __all__ = [
     "REGULARISERS",
     "SCOPES",
     "STEPS",
+    "Architecture",
     "Classes",
+    "Clip",
     "Draw",
     "Gradual",
     "Mask",
@@ -47,7 +50,9 @@ __all__ = [
     "Scope",
     "Supermask",
     "Threshold",
+    "TsReLU",
     "WeightPenalty",
+    "absorb",
     "check_sparsity",
     "check_strengths",
     "cubic",
@@ -56,4 +61,5 @@ __all__ = [
     "smallest",
     "supermasks",
     "weight_classes",
+    "with_tsrelu",
 ]
