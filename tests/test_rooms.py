@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "runtime": {"errors", "coding", "container", "_native"},
     "measure": BASE | FLOOR_2 | {"train", "pack", "runtime"},
     "recipe": BASE | FLOOR_2 | {"train", "pack", "runtime", "measure"},
+    "search": BASE | FLOOR_2 | {"train", "pack", "runtime", "measure", "recipe"},
     "report": {"errors", "measure"},
     "zoo": {"errors", "train"},
     "studies": BASE | FLOOR_2 | {"train", "pack", "runtime", "measure", "recipe", "zoo"},

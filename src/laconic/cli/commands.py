@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from laconic.cli import bench, compress, demo, files, groups, measure, study
+from laconic.cli import bench, compress, demo, files, groups, measure, sensitivity, study
 from laconic.cli.show import complain, say
 from laconic.errors import LaconicError, UsageError
 from laconic.measure.versions import versions
@@ -49,6 +49,7 @@ app.command()(files.run)
 app.command()(measure.measure)
 app.command()(measure.report)
 app.command()(groups.groups)
+app.command()(sensitivity.sensitivity)
 app.command()(study.study)
 app.command()(bench.bench)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from rich.text import Text
 from laconic.measure.receipts import SAME_AS, Measurement, Receipt, TensorRecord
 
 if TYPE_CHECKING:
+    from laconic.measure.sensitivity import Point
     from laconic.recipe import Stage, Watcher
     from laconic.studies import Row
     from laconic.studies import Table as FiguresTable
@@ -231,6 +232,26 @@ def cells_table(title: str, header: Sequence[str], lines: Iterable[Sequence[str]
         last = Text(line[-1].strip("*"), colours.get(line[-1], ""))
         shown.add_row(*map(Text, line[:-1]), last)
     return shown
+
+
+@contextmanager
+def point_bar(quiet: bool) -> Iterator[Callable[[int, int, Point], None]]:
+    """A bar over the points of a sensitivity analysis.
+
+    Args:
+        quiet: show nothing (``--json``).
+    """
+    bars = Progress(
+        TextColumn("{task.description}"), BarColumn(), console=errors, transient=True, disable=quiet
+    )
+
+    def on_point(number: int, count: int, point: Point) -> None:
+        note = f"{number}/{count} {point.layer} {point.level:.0%}: {point.metric:.2f}"
+        bars.update(bars.task_ids[0], total=count, completed=number, description=note)
+
+    with bars:
+        bars.add_task("measuring", total=None)
+        yield on_point
 
 
 @contextmanager

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from laconic.errors import UsageError
+from laconic.measure.sensitivity import read_sensitivity
 from laconic.recipe.arguments import each_choice
 from laconic.recipe.context import Arguments, Context, Layers
+from laconic.recipe.pruning import prune_stage
 from laconic.recipe.scoring import Choice, check_saliency, make_saliency, training_data
 from laconic.represent import weights
 from laconic.surgery import (
@@ -106,6 +108,37 @@ def remove_dead_stage(context: Context, *, examples: int = 16) -> None:
         raise UsageError("nothing is dead: no unit of zeros could be spared")
 
 
+def by_sensitivity_stage(
+    context: Context, *, file: str, loss: float, saliency: Choice | None = None,
+    examples: int = 1024,
+) -> None:  # fmt: skip
+    """Prune each layer as far as ``laconic sensitivity`` found that it loses no more than `loss`.
+
+    Args:
+        context: the run.
+        file: what the analysis wrote; of weights, or of filters, which are then removed.
+        loss: in the metric's unit, for each layer by itself.
+        saliency: None: the one of the analysis.
+        examples: training examples that the saliency may look at.
+    """
+    found = read_sensitivity(file)
+    targets = found.targets(loss)
+    scored_by = saliency or found.identity["saliency"]
+    if found.identity["kind"] == "weights":
+        prune_stage(context, sparsity=targets, saliency=scored_by, examples=examples)
+    else:
+        cut_stage(context, fraction=targets, saliency=scored_by, examples=examples)
+
+
+def check_by_sensitivity(*, file: str, loss: float, saliency: Choice | None, examples: int) -> None:
+    """Raise what the stage would raise of these arguments."""
+    found = read_sensitivity(file)
+    found.targets(loss)
+    if saliency is not None:
+        check_saliency(saliency, per_channel=found.identity["kind"] == "filters")
+    check_examples(examples=examples)
+
+
 def recalibrate_stage(context: Context, *, examples: int = 1024) -> None:
     """Measure the BatchNorm statistics again, on training examples.
 
@@ -147,12 +180,14 @@ STAGES: dict[str, Callable[..., None]] = {
     "cut": cut_stage,
     "remove-layers": remove_layers_stage,
     "remove-dead": remove_dead_stage,
+    "prune-by-sensitivity": by_sensitivity_stage,
     "recalibrate": recalibrate_stage,
 }
 CHECKS: dict[str, Callable[..., None]] = {
     "cut": check_cut,
     "remove-layers": check_layers,
     "remove-dead": check_examples,
+    "prune-by-sensitivity": check_by_sensitivity,
     "recalibrate": check_examples,
 }
 PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
