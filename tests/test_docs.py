@@ -41,13 +41,19 @@ def test_the_python_of_the_page_on_running_runs(tmp_path, monkeypatch, capsys):
     assert "Value(name='input'" in capsys.readouterr().out
 
 
-def test_the_recipes_of_the_readme_are_valid():
+@pytest.mark.parametrize("name", ["README.md", "docs/pruning.md"])
+def test_the_recipes_of_a_page_are_valid(name):
     from laconic.recipe import parse
 
-    recipes = blocks(ROOT / "README.md", "toml")
+    recipes = blocks(ROOT / name, "toml")
     assert recipes
     for text in recipes:
-        parse(text, "README.md")
+        parse(text, name)
+
+
+def test_the_python_of_the_page_on_pruning_runs():
+    for code in blocks(ROOT / "docs/pruning.md", "python"):
+        exec(compile(code, "pruning.md", "exec"), {})
 
 
 def binary():

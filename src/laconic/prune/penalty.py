@@ -47,7 +47,7 @@ class WeightPenalty(_Regularised):
     Examples:
         >>> layer = nn.Linear(2, 1)
         >>> _ = nn.init.constant_(layer.weight, 3.0)
-        >>> float(WeightPenalty("l1", {"weight": 0.5})(layer))
+        >>> WeightPenalty("l1", {"weight": 0.5})(layer).item()
         3.0
     """
 
