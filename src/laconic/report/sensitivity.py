@@ -8,7 +8,7 @@ from laconic.measure.sensitivity import Sensitivity
 from laconic.report.axes import Axis, linear_axis
 
 COLUMNS, WIDTH, HEIGHT = 4, 240, 170
-LEFT, RIGHT, TOP, BOTTOM = 44, 12, 30, 28
+LEFT, RIGHT, TOP, BOTTOM = 44, 20, 30, 28
 STYLE = """
 svg { font: 11px system-ui, sans-serif; --ink: #1b1e23; --quiet: #5d646e; --hair: #e3e5e8;
   --line: #0072b2; --dense: #b8500a; background: #fdfdfc }

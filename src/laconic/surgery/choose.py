@@ -101,7 +101,8 @@ def stays(name: str, size: int, fraction: float, round_to: int) -> int:
         raise UsageError(
             f"{name}: a fraction {fraction:g} of {size} units is all of them; leave at least one"
         )
-    stay = min(max(1, round(wanted / round_to)), size // round_to) * round_to
+    nearest = (2 * wanted + round_to) // (2 * round_to)  # of two equally near the larger
+    stay = min(max(1, nearest), size // round_to) * round_to
     if stay == 0:
         raise UsageError(f"{name}: no multiple of {round_to} fits into its {size} units")
     return stay

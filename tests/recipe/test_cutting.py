@@ -1,0 +1,186 @@
+"""Stages that make a network smaller: real shapes, real bytes, and a run that goes on."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from laconic.errors import PatternError, StageError, UsageError
+from laconic.measure import dense_receipt
+from laconic.recipe import Recipe, Stage, run
+from laconic.runtime import load
+
+spec = importlib.util.spec_from_file_location("tiny", Path(__file__).parent / "tiny.py")
+tiny = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tiny)
+
+
+class Normed(nn.Module):
+    """A hidden layer with BatchNorm, and a residual block."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm = nn.Linear(16, 32), nn.BatchNorm1d(32)
+        self.block = nn.Sequential(nn.Linear(32, 12), nn.ReLU(), nn.Linear(12, 32))
+        self.last = nn.Linear(32, 3)
+
+    def forward(self, rows):
+        hidden = torch.relu(self.norm(self.first(rows)))
+        return self.last(hidden + self.block(hidden))
+
+
+def seeded(make):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return make()
+
+
+def compress(folder, *stages, model=None, resume=False):
+    recipe = Recipe(tuple(Stage(kind, arguments) for kind, arguments in stages))
+    network = seeded(tiny.model) if model is None else model
+    receipts = run(network, tiny.task(), recipe, folder / "net.lac", folder / "run", resume=resume)
+    return network, receipts
+
+
+FIT = ("fit", {"epochs": 2})
+CHAIN = [
+    FIT,
+    ("cut", {"fraction": 0.5, "round_to": 4}),
+    FIT,
+    ("prune", {"sparsity": 0.5}),
+    ("cut", {"fraction": 0.25, "layers": "0", "saliency": "l2"}),
+    FIT,
+    ("share", {"bits": 3}),
+]
+
+
+def test_masks_counts_and_bytes_after_every_stage_of_a_chain(tmp_path):
+    network, receipts = compress(tmp_path, *CHAIN)
+    counts = [(receipt.parameters, receipt.macs) for receipt in receipts]
+    whole, half, rest = (643, 608), (323, 304), (243, 228)
+    assert counts == [whole, half, half, half, rest, rest, rest]
+    assert receipts[3].nonzeros == 152 + 19
+    assert network[0].out_features == 12
+    for tensor in receipts[-1].tensors:
+        if tensor.name.endswith("weight"):
+            assert tensor.steps[0].startswith("Prune")
+            assert tensor.distinct <= 8
+    sizes = [receipt.size_bytes for receipt in receipts]
+    assert sizes[1] < sizes[0]
+    assert sizes[4] < sizes[3]
+    assert sizes[6] < sizes[5]
+    assert dense_receipt(receipts) is receipts[0]
+    given = tiny.task().example_input
+    session = load(tmp_path / "net.lac")
+    (packed,) = session(**{session.inputs[0].name: given.numpy()}).values()
+    with torch.no_grad():
+        assert torch.allclose(torch.from_numpy(packed), network.eval()(given), atol=1e-5)
+
+
+@pytest.mark.parametrize("done", [1, 2, 5], ids="after stage {}".format)
+def test_a_run_goes_on_behind_a_cut_with_the_same_bytes(tmp_path, done):
+    compress(tmp_path, *CHAIN)
+    first = (tmp_path / "net.lac").read_bytes()
+    receipts = tmp_path / "run" / "receipts.json"
+    receipts.write_text(json.dumps(json.loads(receipts.read_text())[:done]))
+    network, _ = compress(tmp_path, *CHAIN, resume=True)
+    assert (tmp_path / "net.lac").read_bytes() == first
+    assert network[0].out_features == 12
+
+
+def test_a_table_gives_each_layer_its_own_and_the_last_pattern_wins(tmp_path):
+    network, _ = compress(
+        tmp_path,
+        ("cut", {"fraction": {"*": 0.5, "block.0": 0.25}, "layers": ["first", "block.0"]}),
+        ("recalibrate", {"examples": 64}),
+        model=seeded(Normed),
+    )
+    assert network.first.out_features == 16
+    assert network.norm.num_features == 16
+    assert network.block[0].out_features == 9
+    assert network.block[2].out_features == 16
+
+
+def test_the_lowest_of_all_go(tmp_path):
+    model = seeded(Normed)
+    with torch.no_grad():
+        model.block[0].weight[3:] *= 1e-3
+    network, _ = compress(
+        tmp_path, ("cut", {"fraction": 0.2, "layers": "block.0", "scope": "global"}), model=model
+    )
+    assert network.block[0].out_features == 10
+
+
+def test_a_saliency_looks_at_training_examples_alone(tmp_path):
+    task = tiny.task()
+    recipe = Recipe((Stage("cut", {"fraction": 0.25, "saliency": "fisher-channels"}),))
+    network = seeded(tiny.model)
+    run(network, task, recipe, tmp_path / "net.lac", tmp_path / "run")
+    assert network[0].out_features == 24
+    assert task.read.count("test") == 2  # the dense network and the result
+
+
+def test_blocks_and_dead_units_go(tmp_path):
+    model = seeded(Normed)
+    with torch.no_grad():
+        model.last.weight[:, 5] = 0
+        model.block[0].weight[:, 5] = 0
+    network, _ = compress(
+        tmp_path, ("remove-dead", {}), ("remove-layers", {"layers": ["block"]}), model=model
+    )
+    assert network.first.out_features == 31
+    assert isinstance(network.block, nn.Identity)
+
+
+def test_per_layer_targets_come_from_a_sensitivity_analysis(tmp_path):
+    found = {
+        "identity": {"kind": "weights", "saliency": "magnitude"}, "metric_name": "error_percent",
+        "higher_is_better": False, "dense": 1.0, "layers": ["0.weight", "2.weight"],
+        "points": [
+            {"layer": "0.weight", "level": 0.5, "metric": 1.5},
+            {"layer": "2.weight", "level": 0.25, "metric": 1.2},
+            {"layer": "2.weight", "level": 0.75, "metric": 9.0},
+        ],
+    }  # fmt: skip
+    (tmp_path / "s.json").write_text(json.dumps(found))
+    arguments = {"file": str(tmp_path / "s.json"), "loss": 0.5}
+    network, _ = compress(tmp_path, ("prune-by-sensitivity", arguments))
+    assert int((network[0].weight == 0).sum()) == 256
+    assert int((network[2].weight == 0).sum()) == 24
+    with pytest.raises(UsageError, match=r"no layer stays within a loss of 0.1: .* loses 0.2"):
+        Stage("prune-by-sensitivity", {**arguments, "loss": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "message"),
+    [
+        ("cut", {"fraction": 1.0}, r"cut: fraction 1 is outside \[0, 1\)"),
+        ("cut", {"fraction": 0.5, "round_to": 0}, "cut: round_to is 0; 1 or more is needed"),
+        ("cut", {"fraction": 0.5, "scope": "layer"}, "no scope is named 'layer'; there are: group"),
+        ("cut", {"fraction": {"a": 0.5}, "scope": "global"}, "a table of fractions is by group"),
+        ("cut", {"fraction": 0.5, "saliency": "wanda"}, "scores weights; here channels go, by: l1"),
+        ("cut", {"fraction": 0.5, "saliency": "x"}, "no saliency is named 'x'; there are: magnit"),
+        ("recalibrate", {"examples": 0}, "examples is 0; at least 1 is needed"),
+    ],
+)  # fmt: skip
+def test_arguments_are_refused_before_there_is_a_network(kind, arguments, message):
+    with pytest.raises(UsageError, match=message):
+        Stage(kind, arguments)
+
+
+@pytest.mark.parametrize(
+    ("stage", "error", "message"),
+    [
+        (("cut", {"fraction": 0.5, "layers": "9"}), PatternError, r"stage 1 \(cut\): no layer mat"),
+        (("cut", {"fraction": 0.99}), UsageError, "0: a fraction 0.99 of 32 units is all of them"),
+        (("cut", {"fraction": 0.0}), StageError, r"stage 1 \(cut\) changed nothing"),
+        (("remove-dead", {}), UsageError, "nothing is dead: no unit of zeros could be spared"),
+        (("recalibrate", {}), UsageError, "no BatchNorm layer with running statistics"),
+    ],
+)
+def test_what_a_network_cannot_give_is_refused(tmp_path, stage, error, message):
+    with pytest.raises(error, match=message):
+        compress(tmp_path, stage)

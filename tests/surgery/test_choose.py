@@ -1,0 +1,101 @@
+"""Which units go, and how many."""
+
+import pytest
+import torch
+from torch import nn
+
+from laconic import zoo
+from laconic.errors import PatternError, UsageError
+from laconic.surgery import Groups, lowest_of_all, lowest_of_each, matching, unit_scores
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = zoo.resolve_model("resnet20")
+    return model, Groups(model, torch.zeros(1, 3, 32, 32))
+
+
+def test_a_score_of_a_unit_is_the_sum_over_the_weights_that_make_it(resnet):
+    model, groups = resnet
+    norms = {
+        name: weight.detach().abs().flatten(1).sum(1)
+        for name, weight in model.named_parameters()
+        if weight.ndim == 4
+    }
+    scores = unit_scores(groups, norms)
+    assert torch.allclose(
+        scores["layer1.0.conv1"], norms["layer1.0.conv1.weight"].double(), rtol=1e-6
+    )
+    stem = norms["conv1.weight"].double()
+    for block in range(3):
+        stem = stem + norms[f"layer1.{block}.conv2.weight"].double()
+    for layer in (2, 3):  # the padded shortcut carries the stem's channels on, in the middle
+        start = {2: 8, 3: 24}[layer]
+        for block in range(3):
+            rows = norms[f"layer{layer}.{block}.conv2.weight"].double()
+            stem = stem + rows[start : start + 16]
+    assert torch.allclose(scores["conv1"], stem, rtol=1e-6)
+
+
+def test_the_first_convolutions_of_all_blocks_have_one_pattern(resnet):
+    _, groups = resnet
+    found = matching(groups, "layer*.conv1")
+    assert found == [f"layer{stage}.{block}.conv1" for stage in (1, 2, 3) for block in range(3)]
+    assert matching(groups, "layer1.1.conv2") == ["conv1"]
+    with pytest.raises(PatternError, match="no layer matches 'fc'; the layers are: conv1, layer1"):
+        matching(groups, "fc")
+
+
+scores = {"a": torch.tensor([5.0, 1.0, 4.0, 2.0, 3.0, 6.0, 8.0, 7.0])}
+
+
+@pytest.mark.parametrize(
+    ("fraction", "round_to", "stay"),
+    [
+        (0.0, 1, 8),
+        (0.25, 1, 6),
+        (0.5, 1, 4),
+        (0.5, 4, 4),
+        (0.3, 4, 8),
+        (0.6, 4, 4),
+        (0.9, 2, 2),
+        (0.2, 8, 8),
+    ],
+)
+def test_what_stays_is_a_multiple(fraction, round_to, stay):
+    (gone,) = lowest_of_each(scores, {"a": fraction}, round_to).values()
+    order = torch.argsort(scores["a"]).tolist()
+    assert gone == sorted(order[: 8 - stay])
+
+
+@pytest.mark.parametrize(
+    ("fraction", "round_to", "message"),
+    [
+        (1.0, 1, r"a: the fraction 1 is outside \[0, 1\)"),
+        (-0.1, 1, r"a: the fraction -0.1 is outside \[0, 1\)"),
+        (0.95, 1, "a: a fraction 0.95 of 8 units is all of them; leave at least one"),
+        (0.5, 16, "a: no multiple of 16 fits into its 8 units"),
+        (0.5, 0, "round_to is 0; 1 or more is needed"),
+    ],
+)
+def test_impossible_fractions_are_refused_with_the_layer_and_the_figure(
+    fraction, round_to, message
+):
+    with pytest.raises(UsageError, match=message):
+        lowest_of_each(scores, {"a": fraction}, round_to)
+
+
+def test_over_all_groups_the_weak_one_loses_more_but_never_all():
+    model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
+    groups = Groups(model, torch.zeros(1, 3))
+    own = {
+        "0": torch.tensor([1.0, 1, 1, 1, 1, 1, 1, 1]),
+        "2": torch.tensor([0.01, 0.02, 0.03, 0.01, 0.02, 0.03, 0.01, 4.0]),
+    }
+    units = lowest_of_all(groups, own, 0.5)
+    assert len(units.get("0", [])) == 1
+    assert units["2"] == [0, 1, 2, 3, 4, 5, 6]
+    rounded = lowest_of_all(groups, own, 0.5, round_to=4)
+    assert rounded == {"2": [0, 1, 3, 6]} or len(rounded["2"]) == 4
