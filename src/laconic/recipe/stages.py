@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from laconic.errors import UsageError
-from laconic.recipe import cutting, pruning, training
+from laconic.recipe import compensation, cutting, pruning, training
 from laconic.recipe.arguments import each_choice, with_arguments_of
 from laconic.recipe.context import Arguments, Context, Layers, by_layer
 from laconic.represent import Step, represent_layers
@@ -66,6 +66,7 @@ _OWN: dict[str, Callable[..., None]] = {
     **pruning.STAGES,
     **training.STAGES,
     **cutting.STAGES,
+    **compensation.STAGES,
 }
 STAGES: dict[str, Callable[..., None]] = {**_OWN, **installed(_OWN)}
 """Stages by name: every Step under its own, and those with a function of their own."""
@@ -75,6 +76,7 @@ CHECKS: dict[str, Callable[..., None]] = {
     **pruning.CHECKS,
     **training.CHECKS,
     **cutting.CHECKS,
+    **compensation.CHECKS,
 }
 """What a stage's arguments, defaults filled in, can be held against before there is a network."""
 
@@ -83,5 +85,6 @@ PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
     **pruning.PATTERNS,
     **training.PATTERNS,
     **cutting.PATTERNS,
+    **compensation.PATTERNS,
 }
 """Stage → the sets of arguments, ``layers`` and tables by pattern, that must match layers."""
