@@ -145,3 +145,9 @@ def test_drawn_targets_want_the_cross_entropy(saliency):
     doubled.task.loss = lambda outputs, targets: 2 * functional.cross_entropy(outputs, targets)
     with pytest.raises(UnsupportedError, match="choose fisher or obd, which take any loss"):
         saliency.scores(model, data=doubled)
+
+
+def test_obd_of_very_many_outputs_is_refused_before_memory_is_taken():
+    model = nn.Linear(4, 100_000)
+    with pytest.raises(UnsupportedError, match=r"has 100000 outputs \[1, 100000\].*choose fisher"):
+        OBD().scores(model.double(), data=data(4))

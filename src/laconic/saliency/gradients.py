@@ -16,6 +16,9 @@ from laconic.saliency.saliency import Scores
 CHUNK = 64
 """Examples at a time where their gradients are only added."""
 
+OUTPUTS = 2048
+"""Outputs of an example up to which the second derivative of the loss is written down."""
+
 Scalars = Callable[[Tensor, Tensor], Tensor]
 """Outputs and targets of one example, batch dimension of 1 included → scalars, ``[count]``."""
 
@@ -124,6 +127,11 @@ def output_curvature(data: Data) -> Scalars:
 
     def scalars(outputs: Tensor, targets: Tensor) -> Tensor:
         flat = outputs.detach().flatten()
+        if len(flat) > OUTPUTS:
+            raise UnsupportedError(
+                f"an example has {len(flat)} outputs {list(outputs.shape)}; the second derivative "
+                f"of the loss is taken for up to {OUTPUTS}: choose fisher or true-fisher"
+            )
 
         def loss(values: Tensor) -> Tensor:
             return data.loss(values.reshape(outputs.shape), targets)

@@ -20,6 +20,9 @@ class OBD(Saliency):
     layers, which is exact where no two units of a layer reach the same output; here the diagonal
     is that of the whole Gauss-Newton matrix, from the Jacobian of every output. An example costs
     as many backward passes as the loss has curved directions: classes less one.
+
+    Raises:
+        UnsupportedError: an example has more than 2048 outputs (a sequence of words, say).
     """
 
     needs_data = True
