@@ -141,3 +141,26 @@ def test_a_recurrent_layer_is_pruned_by_its_gates(context):
     apply(recurrent, "prune", sparsity=0.5, scope="class-uniform")
     for value in weights(model).values():
         assert (value.reshape(4, 16) == 0).sum(1).tolist() == [8, 8, 8, 8]
+
+
+class Recurrent(nn.Module):
+    """Reads the 16 numbers of an example as four steps of four."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.layer, self.head = kind(4, 6, batch_first=True), nn.Linear(6, 3)
+
+    def forward(self, inputs):
+        return self.head(self.layer(inputs.unflatten(1, (4, 4)))[0][:, -1])
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN], ids=lambda kind: kind.__name__)
+def test_a_recurrent_network_goes_through_a_recipe_with_its_receipts(tmp_path, runner, kind):
+    fit = Stage("fit", {"epochs": 2, "learning_rate": 0.02})
+    prune = Stage("prune", {"sparsity": 0.5, "scope": "class-uniform", "layers": "layer"})
+    done = runner(tmp_path, (fit, prune, fit, Stage("share", {"bits": 3})), model=Recurrent(kind))
+    dense, *others = done.receipts
+    gates = len(done.model.layer.weight_hh_l0) // 6
+    assert dense.macs == dense.effective_macs == 4 * gates * 6 * (4 + 6) + 18
+    assert [receipt.effective_macs for receipt in others] == [2 * gates * 6 * (4 + 6) + 18] * 3
+    assert others[-1].size_bytes < dense.size_bytes

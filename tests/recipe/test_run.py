@@ -247,6 +247,21 @@ def test_a_network_that_no_file_can_hold_is_refused_before_any_training(tmp_path
     assert "train" not in task.read
 
 
+class Sorting(nn.Linear):
+    def forward(self, inputs):
+        return super().forward(inputs).topk(3).values
+
+
+def test_a_network_that_cannot_be_measured_is_refused_before_any_training(tmp_path, runner, tiny):
+    """TopK runs in the native engine, but not in NumPy, where MACs are counted."""
+    task = zoo.resolve_task(f"{tiny}:task")
+    with pytest.raises(UnsupportedError) as caught:
+        runner(tmp_path, (FIT,), model=Sorting(16, 3), task=task)
+    assert str(caught.value).startswith("the runtime has no TopK; it has 97 other operators.")
+    assert "A recipe measures the network after each stage" in str(caught.value)
+    assert "train" not in task.read
+
+
 class Locked(nn.Linear):
     def __init__(self):
         super().__init__(16, 3)

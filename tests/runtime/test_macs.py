@@ -88,3 +88,20 @@ def test_a_wrong_shape_is_refused_as_by_a_call(lenet5):
         count_macs(session_of(*lenet5), {"image": (1, 3, 28, 28)})
     with pytest.raises(UsageError, match="picture is no input; the network takes image"):
         count_macs(session_of(*lenet5), {"picture": (1, 1, 28, 28)})
+
+
+@pytest.mark.parametrize("zeros", [0, 100], ids=["dense", "pruned"])
+@pytest.mark.parametrize(("operator", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+def test_a_recurrent_layer_multiplies_both_matrices_at_every_step(operator, gates, zeros):
+    # Two directions of 6 units over 5 steps of 3 sequences with 7 features.
+    weights = {
+        "w": np.ones((2, gates * 6, 7), np.float32),
+        "r": np.ones((2, gates * 6, 6), np.float32),
+    }
+    for weight in weights.values():
+        weight.flat[: zeros // 2] = 0
+    attributes = {"hidden_size": 6, "direction": "bidirectional"}
+    node = Node(operator, ("x", "w", "r"), ("y",), attributes)
+    macs = 15 * gates * 2 * (6 * 7 + 6 * 6)
+    found = count_macs(session_of(one_node(node, 5, 3, 7), weights))
+    assert found == (macs, macs - 15 * 2 * min(zeros // 2, 2 * gates * 6 * 6))

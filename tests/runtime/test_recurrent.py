@@ -1,4 +1,4 @@
-"""LSTM, GRU and RNN of the native engine against ONNX Runtime: what the node cases leave out."""
+"""LSTM, GRU and RNN of both engines against ONNX Runtime: what the node cases leave out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 
 from laconic.container import Node, Program, Value
 from laconic.errors import MismatchError
+from laconic.runtime import NumpyExecutor
 from laconic.runtime.native_executor import NativeExecutor
 
 LENGTH, BATCH, FEATURES, HIDDEN = 7, 3, 10, 17
@@ -61,8 +62,9 @@ def compare(
     tensors = {name: arrays[name] for name in constant}
     inputs = {name: array for name, array in arrays.items() if name not in constant}
     expected = onnx_programs.onnxruntime(program, tensors, inputs)
-    for threads in (1, 2):
-        found = NativeExecutor(program, tensors, threads=threads).run(inputs)
+    native = [NativeExecutor(program, tensors, threads=threads) for threads in (1, 2)]
+    for executor in (*native, NumpyExecutor(program, tensors)):
+        found = executor.run(inputs)
         for ours, theirs in zip(found, expected, strict=True):
             assert ours.shape == theirs.shape
             np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5 * np.abs(theirs).max())
@@ -122,3 +124,5 @@ def test_a_state_that_does_not_fit_names_both_shapes():
     arrays["initial_h"] = arrays["initial_h"][:, :2]
     with pytest.raises(MismatchError, match=r"initial_h is float32\[1, 2, 17\].*\[1, 3, 17\]"):
         NativeExecutor(program, {}).run(arrays)
+    with pytest.raises(MismatchError, match=r"initial_h has the shape \[1, 2, 17\], not \[1, 3, "):
+        NumpyExecutor(program, {}).run(arrays)

@@ -13,6 +13,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+from laconic import runtime
 from laconic.container import LacFile, Program
 from laconic.container.atomic import write_bytes
 from laconic.errors import DataError, StageError, UnsupportedError
@@ -161,7 +162,8 @@ class _Run:
     def _check_packing(self) -> None:
         """What no file can hold, or nothing here can run, fails now, not after the training."""
         try:
-            self.packed()
+            # In NumPy too, which counts the MACs of every stage and has fewer operators.
+            runtime.load(self.packed(), engine="numpy")
         except UnsupportedError as error:
             reason = str(error).splitlines()[0]
             raise UnsupportedError(

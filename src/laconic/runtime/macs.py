@@ -12,16 +12,18 @@ from laconic.errors import UsageError
 from laconic.runtime.engines import numpy_dtype
 from laconic.runtime.executor import NumpyExecutor
 from laconic.runtime.operators.arrays import Array
+from laconic.runtime.operators.recurrent import RECURRENT
 from laconic.runtime.session import Session
 
 
 def count_macs(
     session: Session, inputs: Mapping[str, Array | tuple[int, ...]] | None = None
 ) -> tuple[int, int]:
-    """All MACs of the Conv, Gemm and MatMul nodes, and those whose weight is not zero.
+    """All MACs of convolutions, products and recurrent layers, and those whose weight is not zero.
 
     Each weight counts once for each output position, padded borders included, as papers count:
-    Conv ``|w| · n · ∏ counts``, products ``|output| · inner size``. A weight is an operand that
+    Conv ``|w| · n · ∏ counts``, products ``|output| · inner size``, LSTM, GRU and RNN
+    ``(|W| + |R|) · time · n``. A weight is an operand that
     depends on no input of the program; a product of two computed values (attention) counts
     wholly as non-zero. Biases and all other operators count nothing.
 
@@ -44,6 +46,14 @@ def count_macs(
 
     def observe(node: Node, arguments: list[Array | None], results: list[Array]) -> None:
         nonlocal total, effective
+        if node.operator in RECURRENT:
+            data, *matrices = (np.asarray(array) for array in arguments[:3])
+            steps = data.shape[0] * data.shape[1]
+            for name, matrix in zip(node.inputs[1:3], matrices, strict=True):
+                total += steps * matrix.size
+                used = np.count_nonzero(matrix) if name in static else matrix.size
+                effective += steps * int(used)
+            return
         if node.operator not in ("Conv", "Gemm", "MatMul"):
             return
         macs = _macs(node, [array for array in arguments if array is not None], results[0])
