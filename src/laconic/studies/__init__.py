@@ -2,6 +2,7 @@
 
 from laconic.studies.coding import CODING
 from laconic.studies.lenet import LENET5, LENET_300_100
+from laconic.studies.second_order import SECOND_ORDER
 from laconic.studies.study import (
     Findings,
     Result,
@@ -14,7 +15,9 @@ from laconic.studies.study import (
     write_result,
 )
 
-STUDIES: dict[str, Study] = {study.name: study for study in (LENET_300_100, LENET5, CODING)}
+STUDIES: dict[str, Study] = {
+    study.name: study for study in (LENET_300_100, LENET5, CODING, SECOND_ORDER)
+}
 
 __all__ = [
     "STUDIES",

@@ -9,7 +9,7 @@ from torch import nn
 
 from laconic.zoo.lenet import LeNet5, LeNet300
 from laconic.zoo.lstm import LanguageLSTM
-from laconic.zoo.resnet import ResNet
+from laconic.zoo.resnet import ProjectionResNet, ResNet
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "lenet-300-100": LeNet300,
@@ -19,6 +19,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "resnet44": partial(ResNet, 44),
     "resnet56": partial(ResNet, 56),
     "resnet110": partial(ResNet, 110),
+    "resnet20-projection": ProjectionResNet,
     "ptb-lstm": LanguageLSTM,
 }
 """Name → a call that makes the network, with fresh weights from torch's global generator."""

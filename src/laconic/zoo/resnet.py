@@ -68,9 +68,9 @@ class ResNet(nn.Module):
             )
         self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = _group(16, 16, blocks, stride=1)
-        self.layer2 = _group(16, 32, blocks, stride=2)
-        self.layer3 = _group(32, 64, blocks, stride=2)
+        self.layer1 = _group(BasicBlock, 16, 16, blocks, stride=1)
+        self.layer2 = _group(BasicBlock, 16, 32, blocks, stride=2)
+        self.layer3 = _group(BasicBlock, 32, 64, blocks, stride=2)
         self.linear = nn.Linear(64, 10)
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
@@ -83,7 +83,56 @@ class ResNet(nn.Module):
         return self.linear(maps.mean((2, 3)))  # type: ignore[no-any-return]
 
 
-def _group(channels_in: int, channels_out: int, blocks: int, stride: int) -> nn.Sequential:
-    first = BasicBlock(channels_in, channels_out, stride)
-    rest = [BasicBlock(channels_out, channels_out, 1) for _ in range(blocks - 1)]
+class ProjectionBlock(nn.Module):
+    """Two 3×3 convolutions around a shortcut with a 1×1 convolution (the paper's option B)."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels_out)
+        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels_out)
+        self.downsample = nn.Sequential()
+        if stride != 1:
+            self.downsample.append(nn.Conv2d(channels_in, channels_out, 1, stride, bias=False))
+            self.downsample.append(nn.BatchNorm2d(channels_out))
+
+    def forward(self, maps: Float[Tensor, "batch in h w"]) -> Float[Tensor, "batch out h2 w2"]:
+        """relu(bn2(conv2(relu(bn1(conv1(maps))))) + downsample(maps))."""
+        residual = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(maps)))))
+        return functional.relu(residual + self.downsample(maps))
+
+
+class ProjectionResNet(nn.Module):
+    """ResNet-20 with projections: 272,474 parameters, named as Distiller's published files.
+
+    They expect RGB in [0, 1], less 0.5, over 0.5.
+
+    Examples:
+        >>> import torch
+        >>> ProjectionResNet()(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2, 10])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.layer1 = _group(ProjectionBlock, 16, 16, 3, stride=1)
+        self.layer2 = _group(ProjectionBlock, 16, 32, 3, stride=2)
+        self.layer3 = _group(ProjectionBlock, 32, 64, 3, stride=2)
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, images: Float[Tensor, "batch 3 h w"]) -> Float[Tensor, "batch 10"]:
+        """Images → logits."""
+        maps = functional.relu(self.bn1(self.conv1(images)))
+        maps = self.layer3(self.layer2(self.layer1(maps)))
+        return self.fc(maps.mean((2, 3)))  # type: ignore[no-any-return]
+
+
+def _group(
+    block: type[nn.Module], channels_in: int, channels_out: int, blocks: int, stride: int
+) -> nn.Sequential:
+    first = block(channels_in, channels_out, stride)
+    rest = [block(channels_out, channels_out, 1) for _ in range(blocks - 1)]
     return nn.Sequential(first, *rest)

@@ -71,12 +71,26 @@ def mnist(*, batch_size: int = 64, shift_pixels: int = 0) -> ArrayTask:
     )
 
 
-def cifar10(*, batch_size: int = 128) -> ArrayTask:
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and deviation of ImageNet's colours."""
+HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+"""Colours from −1 to 1, as Distiller's networks take them."""
+
+
+def cifar10(
+    *,
+    batch_size: int = 128,
+    colours: tuple[tuple[float, ...], tuple[float, ...]] = IMAGENET,
+) -> ArrayTask:
     """CIFAR-10: 45,000 training, 5,000 validation and 10,000 test images.
 
     Training images are shifted by up to 4 pixels and mirrored at random (arXiv:1512.03385,
     section 4.2). Mean and deviation are ImageNet's, as the published ResNet weights expect them.
     Those weights were trained on all 50,000 images, so they have seen the validation split.
+
+    Args:
+        batch_size: of training.
+        colours: mean and deviation of red, green and blue in [0, 1].
 
     Raises:
         DataError: a file is missing or damaged; the message says how to get it.
@@ -90,7 +104,7 @@ def cifar10(*, batch_size: int = 128) -> ArrayTask:
         validation_fraction=5_000 / 50_000,
         batch_size=batch_size,
         augment=augment,
-        transform=normalizer([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        transform=normalizer(*map(list, colours)),
     )
 
 
