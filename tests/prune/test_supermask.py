@@ -81,6 +81,12 @@ def test_draws_follow_the_probabilities_and_differ_from_step_to_step():
         counts += (model.weight != 0).sum(0)
         seen.add(hash(step.drawn.numpy().tobytes()))
     assert len(seen) == 30
+    last = step.drawn
+    torch.manual_seed(123)  # as another process, or one that was killed, may have it
+    Draw(7).before_step(model, Moment)
+    assert torch.equal(step.drawn, last)
+    Draw(8).before_step(model, Moment)
+    assert not torch.equal(step.drawn, last)
     assert (counts / 3000 - torch.linspace(0.02, 0.98, 100)).abs().max() < 0.05
     Draw(7).after_step(model, Moment)
     assert bool((model.weight[:, 60:] != 0).all())

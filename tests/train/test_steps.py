@@ -4,6 +4,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from laconic import prune, quantize, share
 from laconic.errors import UsageError
 from laconic.prune import Prune
 from laconic.train import step_classes, step_names, steps
@@ -35,8 +36,10 @@ def install(monkeypatch):
 
 
 def test_the_built_in_steps_by_both_names():
-    assert list(step_names()) == ["prune", "share", "uniform", "affine"]
-    assert list(step_classes()) == ["Prune", "Share", "Uniform", "Affine"]
+    built_in = prune.STEPS | share.STEPS | quantize.STEPS
+    assert step_names() == built_in
+    assert {"prune", "share", "uniform", "affine"} <= set(built_in)
+    assert list(step_classes()) == [kind.__name__ for kind in built_in.values()]
     assert step_classes()["Prune"] is step_names()["prune"] is Prune
 
 
