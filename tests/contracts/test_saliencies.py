@@ -9,14 +9,23 @@ from check_step import same_bits
 from torch import nn
 
 from laconic.errors import PatternError, UnsupportedError, UsageError
-from laconic.prune import Prune
+from laconic.prune import Prune, Supermask
 from laconic.quantize import Uniform
-from laconic.represent import represent, weights
+from laconic.represent import represent, represent_layers, weights
 from laconic.saliency import SALIENCIES, Data
 from laconic.train.array_task import ArrayTask
 from laconic.zoo.models import MODELS
 
 IMAGES = {"lenet-300-100": (1, 28, 28), "lenet5": (1, 28, 28), "resnet20": (3, 32, 32)}
+
+
+def with_learned_scores(name, model):
+    """A supermask on every weight, for the saliency that reads its scores."""
+    if name == "learned-scores":
+        represent_layers(model, {each: Supermask() for each in weights(model)})
+    return model
+
+
 EVERY = pytest.mark.parametrize("name", SALIENCIES)
 
 
@@ -57,7 +66,7 @@ def test_it_is_made_without_arguments_and_its_configuration_is_json(name):
 def test_networks_of_the_zoo_get_finite_scores_in_the_right_shape(name, zoo):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = MODELS[zoo]()
+        model = with_learned_scores(name, MODELS[zoo]())
     chosen = list(weights(model))
     if name == "obs-greedy":
         chosen = [min(chosen, key=lambda each: weights(model)[each].numel())]
@@ -78,6 +87,7 @@ def test_the_model_and_the_random_state_are_left_as_they_were(name):
     model = network()
     model[1].eval()
     represent(model[0], Prune(0.5))
+    with_learned_scores(name, model)
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     before = copy.deepcopy(model.state_dict())
@@ -95,7 +105,7 @@ def test_the_model_and_the_random_state_are_left_as_they_were(name):
 
 @EVERY
 def test_the_same_scores_come_again_in_either_mode_and_under_no_grad(name):
-    model = network()
+    model = with_learned_scores(name, network())
     first = SALIENCIES[name]().scores(model.train(), data=small_data(model))
     with torch.no_grad():
         second = SALIENCIES[name]().scores(model.eval(), data=small_data(model))
@@ -114,6 +124,8 @@ def test_a_network_with_chains_is_scored_as_it_computes(name):
     if name in ("movement", "synaptic-intelligence"):  # what a chain made zero stays so
         represent(plain[0], Prune(0.5))
         represent(plain[7], Uniform(4))
+    with_learned_scores(name, chained)
+    with_learned_scores(name, plain)
     with torch.no_grad():
         latent = chained[0].parametrizations.weight.original
         latent[chained[0].weight == 0] += 7.0
@@ -125,7 +137,7 @@ def test_a_network_with_chains_is_scored_as_it_computes(name):
 
 @EVERY
 def test_what_it_is_told_to_leave_out_it_leaves_out(name):
-    model = network()
+    model = with_learned_scores(name, network())
     alone = SALIENCIES[name]().scores(model, ["4.weight"], small_data(model))
     assert list(alone) == ["4.weight"]
     if name not in ("random", "random-channels"):
@@ -143,7 +155,7 @@ def test_a_name_that_no_weight_has_is_refused_with_those_that_there_are(name):
 @EVERY
 def test_missing_data_are_named(name):
     saliency = SALIENCIES[name]()
-    model = network()
+    model = with_learned_scores(name, network())
     if saliency.needs_data:
         with pytest.raises(UsageError, match="is measured on training examples; give it a task"):
             saliency.scores(model)
@@ -181,7 +193,7 @@ class Odd(nn.Module):
 def test_another_kind_of_layer_is_scored_or_refused_by_its_name(name, weight):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = Odd()
+        model = with_learned_scores(name, Odd())
     tokens, targets = torch.arange(24).reshape(8, 3) % 5, torch.arange(8) % 2
     data = Data(
         ArrayTask(tokens, targets, tokens, targets, validation_fraction=0.25),
@@ -209,7 +221,7 @@ def test_weights_that_are_nan_are_counted_and_named(name):
 
 @EVERY
 def test_nan_in_what_it_looks_at_is_refused(name):
-    model = network()
+    model = with_learned_scores(name, network())
     data = small_data(model)
     data.task.train_inputs[:, 0, 0, 0] = torch.nan
     data.initial["4.weight"][0, 0, 0, 0] = torch.nan

@@ -15,6 +15,7 @@ from laconic.saliency.initial import (
     SmallInitSmallFinal,
 )
 from laconic.saliency.inputs import input_hessians
+from laconic.saliency.learned import LearnedScores
 from laconic.saliency.lifelong import EWC, MAS, SynapticIntelligence
 from laconic.saliency.magnitude import Magnitude
 from laconic.saliency.movement import Movement
@@ -49,6 +50,7 @@ SALIENCIES: dict[str, type[Saliency]] = {
     "distance-moved": DistanceMoved,
     "large-final-same-sign": LargeFinalSameSign,
     "large-final-different-sign": LargeFinalDifferentSign,
+    "learned-scores": LearnedScores,
     "l1": L1Norm,
     "l2": L2Norm,
     "fisher-channels": FisherChannels,
@@ -78,6 +80,7 @@ __all__ = [
     "LargeFinalSameSign",
     "LargeInit",
     "LargeInitLargeFinal",
+    "LearnedScores",
     "Magnitude",
     "MagnitudeIncrease",
     "Movement",
