@@ -107,7 +107,7 @@ def _eliminate(rows: Tensor, inverse: Tensor) -> Tensor:
         costs[each, place] = highest
         column, pivot = inverses[each, :, place], diagonal[each, place]
         rows -= (rows[each, place] / pivot)[:, None] * column
-        inverses -= column[:, :, None] * (column / pivot[:, None])[:, None, :]
+        inverses.baddbmm_(column[:, :, None], (column / pivot[:, None])[:, None, :], alpha=-1)
         left[each, place] = False
         # Exactly, where subtraction leaves 1e-17; the row and the column are gone.
         rows[each, place] = 0.0
