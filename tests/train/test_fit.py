@@ -263,6 +263,18 @@ def test_a_loss_that_is_not_finite_stops_at_once_with_its_place(network, task):
     assert all(bool(torch.isfinite(p).all()) for p in network.parameters())
 
 
+def test_a_loss_that_is_not_finite_names_the_layer_where_it_began(network, task):
+    with torch.no_grad():
+        network[3].weight[0] = torch.nan
+    message = (
+        r"^epoch 1, step 1: the loss is nan \(3 is the first layer whose outputs are not finite: "
+        r"16 of 48\); lower the learning rate"
+    )
+    with pytest.raises(StageError, match=message):
+        fit(network, task, epochs=1)
+    assert not network[3]._forward_hooks
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -22,7 +22,7 @@ from laconic.train import checkpoint as checkpoints
 from laconic.train.callback import Callback, Moment
 from laconic.train.evaluate import placed
 from laconic.train.fabric import broadcast_model, check_precision, make_fabric, sum_gradients
-from laconic.train.finite import check_gradients
+from laconic.train.finite import check_gradients, first_not_finite
 from laconic.train.objective import Objective, TaskLoss
 from laconic.train.optimizers import known, make_optimizer
 from laconic.train.schedules import SCHEDULES, Schedule
@@ -242,9 +242,10 @@ class _Loop:
                 callback.before_step(self.model, moment)
             loss = self.step(inputs, targets)
             if not math.isfinite(loss):
+                where = first_not_finite(self.model, self.fabric.to_device(inputs))
                 raise StageError(
-                    f"epoch {epoch + 1}, step {step + 1}: the loss is {loss}; lower the learning "
-                    f"rate ({self.learning_rate:g}), or look for NaN in the data"
+                    f"epoch {epoch + 1}, step {step + 1}: the loss is {loss}{where}; lower the "
+                    f"learning rate ({self.learning_rate:g}), or look for NaN in the data"
                 )
             check_gradients(self.model, f"epoch {epoch + 1}, step {step + 1}", self.learning_rate)
             self.optimizer.step()
