@@ -68,7 +68,7 @@ def first_not_finite(model: nn.Module, inputs: Tensor) -> str:
             )
 
     hooks = [
-        module.register_forward_hook(lambda _, __, outputs, name=name: look(name, outputs))  # type: ignore[misc]
+        module.register_forward_hook(lambda _, __, outputs, name=name: look(name, outputs))
         for name, module in model.named_modules()
         if name and "parametrizations" not in name.split(".")
     ]
