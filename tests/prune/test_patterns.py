@@ -69,6 +69,12 @@ def test_kernels_that_are_gone_already_stay_so_and_have_no_vote():
     assert counts[~gone].unique().tolist() == [4]
 
 
+def test_a_kernel_of_zeros_does_not_outvote_the_others():
+    corner = torch.tensor([9.0, 8, 7, 0.1, 5, 0.2, 0.3, 0.4, 0.5])
+    weight = torch.stack([torch.zeros(9)] * 3 + [corner]).reshape(4, 1, 3, 3)
+    assert patterns_of(masked(PrunePatterns(patterns=1), weight)) == {(), (0, 1, 2, 4)}
+
+
 @pytest.mark.parametrize("layer", [nn.Conv2d(3, 4, 5), nn.Linear(3, 3), nn.Conv1d(2, 2, 3)])
 def test_a_layer_without_3x3_kernels_is_refused_by_name(layer):
     shape = str(list(layer.weight.shape)).replace("[", r"\[")

@@ -79,8 +79,10 @@ def test_by_layer_the_small_gates_lose_more_than_by_class(recurrent):
     assert found["lstm.weight_hh_l0[i]"][0] > 60 > 20 > found["lstm.weight_hh_l0[g]"][0]
 
 
-def test_the_threshold_of_a_class_is_the_same_multiple_of_its_deviation(recurrent):
+@pytest.mark.parametrize("zeros", [0.0, 0.5], ids=["dense", "with zeros already"])
+def test_the_threshold_of_a_class_is_the_same_multiple_of_its_deviation(recurrent, zeros):
     """The definition itself: one λ lies between all that went and all that stayed."""
+    represent(recurrent["lstm"], Prune(zeros), "weight_hh_l0")
     before = {name: value.clone() for name, value in weights(recurrent).items()}
     prune(recurrent, "class-distribution", 0.6)
     gone, stayed = [], []

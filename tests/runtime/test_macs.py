@@ -105,3 +105,15 @@ def test_a_recurrent_layer_multiplies_both_matrices_at_every_step(operator, gate
     macs = 15 * gates * 2 * (6 * 7 + 6 * 6)
     found = count_macs(session_of(one_node(node, 5, 3, 7), weights))
     assert found == (macs, macs - 15 * 2 * min(zeros // 2, 2 * gates * 6 * 6))
+
+
+def test_the_zeros_of_a_recurrent_weight_that_is_computed_are_not_known():
+    shapes = {"x": (5, 3, 7), "w": (1, 24, 7), "r": (1, 24, 6)}
+    program = Program(
+        20,
+        tuple(Value(name, "F32", shape) for name, shape in shapes.items()),
+        (Value("y", "F32", tuple("abcd")),),
+        (Node("LSTM", ("x", "w", "r"), ("y",), {"hidden_size": 6}),),
+    )
+    arrays = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    assert count_macs(session_of(program, {}), arrays) == (15 * 24 * 13, 15 * 24 * 13)
