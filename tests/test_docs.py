@@ -51,9 +51,12 @@ def test_the_recipes_of_a_page_are_valid(name):
         parse(text, name)
 
 
-def test_the_python_of_the_page_on_pruning_runs():
-    for code in blocks(ROOT / "docs/pruning.md", "python"):
-        exec(compile(code, "pruning.md", "exec"), {})
+@pytest.mark.parametrize("name", ["docs/pruning.md", "docs/surgery.md"])
+def test_the_python_of_a_page_runs(name):
+    code = blocks(ROOT / name, "python")
+    assert code
+    for text in code:
+        exec(compile(text, name, "exec"), {})
 
 
 def binary():

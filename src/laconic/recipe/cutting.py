@@ -22,6 +22,7 @@ from laconic.surgery import (
     remove,
     remove_dead,
     remove_layers,
+    unfuse,
     unit_scores,
 )
 from laconic.surgery.choose import stays
@@ -41,6 +42,8 @@ def cut_stage(
 ) -> None:
     """Remove the channels, neurons or heads that score lowest, with all that is coupled to them.
 
+    Attentions of torch are taken apart first (`laconic.surgery.unfuse`).
+
     Args:
         context: the run.
         fraction: of each group, or of all groups together; or a table by pattern.
@@ -50,6 +53,7 @@ def cut_stage(
         round_to: what stays of each group is a multiple of it.
         examples: how many training examples the saliency may look at.
     """
+    unfuse(context.model)
     groups = Groups(context.model, context.task.example_input)
     wanted = _fractions(context, groups, fraction, layers)
     names = [

@@ -1,8 +1,9 @@
 """Smaller shapes: channels, heads and layers removed for real; ordinary modules come out."""
 
+from laconic.surgery.attention import HeadAttention
 from laconic.surgery.batchnorm import recalibrate
 from laconic.surgery.choose import Units, lowest_of_all, lowest_of_each, matching, unit_scores
-from laconic.surgery.cut import Cut, apply_cut, cuts
+from laconic.surgery.cut import Cut, apply_cut, cuts, unfuse
 from laconic.surgery.dead import dead_units, remove_dead, remove_layers
 from laconic.surgery.groups import Group, Groups, Slices
 from laconic.surgery.remove import remove
@@ -11,6 +12,7 @@ __all__ = [
     "Cut",
     "Group",
     "Groups",
+    "HeadAttention",
     "Slices",
     "Units",
     "apply_cut",
@@ -23,5 +25,6 @@ __all__ = [
     "remove",
     "remove_dead",
     "remove_layers",
+    "unfuse",
     "unit_scores",
 ]

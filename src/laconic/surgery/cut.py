@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from laconic.errors import MismatchError, UsageError
 from laconic.represent import select_places
+from laconic.surgery.attention import HeadAttention
 from laconic.surgery.flow import Traced
 from laconic.surgery.groups import Group, Groups
 from laconic.surgery.labels import varies
@@ -32,6 +33,8 @@ class Cut:
     """Modules in whose place a `torch.nn.Identity` stands."""
     values: dict[str, list[float]] = field(default_factory=dict)
     """Parameters and buffers of one dimension → new values of the same size."""
+    unfused: list[str] = field(default_factory=list)
+    """Attentions of torch in whose place a `HeadAttention` stands."""
 
     def as_json(self) -> dict[str, Any]:
         """As JSON data; `from_json` reads it."""
@@ -48,7 +51,13 @@ class Cut:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in data["attributes"].items()
         }
-        return cls(tensors, attributes, list(data["identities"]), dict(data["values"]))
+        return cls(
+            tensors,
+            attributes,
+            list(data["identities"]),
+            dict(data["values"]),
+            list(data["unfused"]),
+        )
 
 
 def apply_cut(model: nn.Module, cut: Cut) -> None:
@@ -57,6 +66,8 @@ def apply_cut(model: nn.Module, cut: Cut) -> None:
     Raises:
         MismatchError: the cut is of another network, or was made already.
     """
+    for path in cut.unfused:
+        _put(model, path, HeadAttention(_module(model, path)))  # type: ignore[arg-type]
     select_places(model, cut.tensors)
     touched = {name.rpartition(".")[0] for name in cut.tensors}
     for path in touched:
@@ -71,17 +82,41 @@ def apply_cut(model: nn.Module, cut: Cut) -> None:
         with torch.no_grad():
             getattr(_module(model, path), key).copy_(torch.tensor(values))
     for path in cut.identities:
-        parent, _, key = path.rpartition(".")
-        _module(model, path)
-        setattr(_module(model, parent), key, nn.Identity())
+        _put(model, path, nn.Identity())
     done = cuts(model)
     done.append(cut)
+
+
+def unfuse(model: nn.Module) -> Cut:
+    """Put a `HeadAttention` with the same weights in the place of each MultiheadAttention.
+
+    In place; computes the same within float rounding. Afterwards its heads are groups that
+    `remove` can cut.
+
+    Examples:
+        >>> layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        >>> unfuse(layer).unfused
+        ['self_attn']
+    """
+    found = [
+        path for path, module in model.named_modules() if isinstance(module, nn.MultiheadAttention)
+    ]
+    cut = Cut(unfused=found)
+    if found:
+        apply_cut(model, cut)
+    return cut
 
 
 def cuts(model: nn.Module) -> list[Cut]:
     """The cuts that were made in a network, in order; what `save_model` keeps of its shapes."""
     found: list[Cut] = model.__dict__.setdefault("_cuts", [])
     return found
+
+
+def _put(model: nn.Module, path: str, module: nn.Module) -> None:
+    _module(model, path)
+    parent, _, key = path.rpartition(".")
+    setattr(_module(model, parent), key, module)
 
 
 def _module(model: nn.Module, path: str) -> nn.Module:
