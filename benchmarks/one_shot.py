@@ -2,8 +2,8 @@
 """Pruning without retraining: how many answers stay right, by what chose the weights.
 
 The published ResNet-20 (`cifar10_models/resnet20.safetensors` in $LACONIC_DATA), 256 training
-examples, 1,000 validation images; percent right without and with `laconic.solve.compensate`. Some
-minutes on one core; obs-greedy takes many more.
+examples, 1,000 validation images; percent right without and with `laconic.solve.compensate`. About
+five minutes on one core.
 
     LACONIC_DATA=DIR python benchmarks/one_shot.py [SALIENCY ...]
 """
@@ -27,7 +27,7 @@ from laconic.zoo.locate import locate
 from laconic.zoo.models import MODELS
 from laconic.zoo.tasks import cifar10
 
-NAMES = ["magnitude", "wanda", "obs", "mas", "obd", "fisher", "taylor", "random"]
+NAMES = ["magnitude", "obs-greedy", "wanda", "obs", "mas", "obd", "fisher", "taylor", "random"]
 SPARSITIES = (0.5, 0.7, 0.8)
 
 

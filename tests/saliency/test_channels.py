@@ -60,6 +60,20 @@ def test_fisher_sums_over_space_before_it_squares():
     torch.testing.assert_close(found, expected.detach(), rtol=1e-9, atol=1e-18)
 
 
+@pytest.mark.parametrize(
+    ("name", "macs"), [("conv1.weight", 36 * 27), ("conv2.weight", 4 * 18), ("fc1.weight", 24)]
+)
+def test_a_price_on_multiply_adds_comes_off_the_score(name, macs):
+    free = FisherChannels().scores(net(), data=net_data())[name]
+    priced = FisherChannels(mac_price=1e-5).scores(net(), data=net_data())[name]
+    torch.testing.assert_close(free - priced, torch.full_like(free, 1e-5 * macs))
+
+
+def test_a_negative_price_is_refused():
+    with pytest.raises(UsageError, match="mac_price -1 is negative; 0 leaves the cost out"):
+        FisherChannels(mac_price=-1)
+
+
 @pytest.mark.parametrize(("name", "positions"), list(zip(NAMES, [36, 4, 1], strict=True)))
 def test_taylor_takes_the_absolute_mean_over_space_of_each_example(name, positions):
     expected = (gate_derivatives(name).abs() / positions).mean(0)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from laconic.errors import UsageError
+from laconic.represent import weights
 from laconic.saliency.activations import gate_gradients, responses
 from laconic.saliency.data import Data
 from laconic.saliency.saliency import Saliency, Scores
@@ -14,26 +16,44 @@ from laconic.saliency.saliency import Saliency, Scores
 
 class FisherChannels(Saliency):
     """``Δ_c = 1/(2N) Σ_n (Σ_ij a_nij g_nij)²``, Theis, Korshunova, Tejani, Huszár,
-    arXiv:1801.05787, section 2.2.
+    arXiv:1801.05787.
 
     a is the response of channel c at place (i, j) for example n and g the gradient of that
     example's loss: summed over space before it is squared, squared before it is averaged; equal to
-    ``½ E[(∂L/∂gate_c)²]`` for a gate on the channel. The paper accumulates during fine-tuning and
-    subtracts a cost of FLOPs; this is the score alone.
+    ``½ E[(∂L/∂gate_c)²]`` for a gate on the channel. The paper accumulates while it fine-tunes and
+    removes one channel at a time; here a score is of the network as it is.
+
+    Args:
+        mac_price: β of the paper, in loss for each multiply-add of an example: ``Δ_c − β · MACs``
+            makes the channels of costly layers go earlier. Counted are the multiply-adds that make
+            the channel, not those of the next layer that use it.
+
+    Raises:
+        UsageError: `mac_price` is negative.
     """
 
     needs_data = True
     per_channel = True
 
+    def __init__(self, mac_price: float = 0.0) -> None:
+        if not mac_price >= 0:
+            raise UsageError(f"mac_price {mac_price:g} is negative; 0 leaves the cost out")
+        self.mac_price = mac_price
+
     def measure(self, model: nn.Module, names: Sequence[str], data: Data) -> Scores:
         """Linear and convolutional layers alone, any loss."""
         sums: Scores = {}
+        macs: dict[str, int] = {}
         count = 0
+        present = weights(model)
         for gradients in gate_gradients(model, names, data, self):
-            for name, (gradient, _) in gradients.items():
+            for name, (gradient, positions) in gradients.items():
                 sums[name] = sums.get(name, 0) + gradient.square()
+                macs[name] = positions * present[name][0].numel()
             count += 1
-        return {name: total / (2 * count) for name, total in sums.items()}
+        return {
+            name: total / (2 * count) - self.mac_price * macs[name] for name, total in sums.items()
+        }
 
 
 class TaylorChannels(Saliency):

@@ -15,7 +15,7 @@ from laconic.saliency.saliency import Saliency, Scores
 class Fisher(Saliency):
     """``½ F_kk w_k²`` with the empirical Fisher ``F_kk = 1/N Σ_n (∂L_n/∂w_k)²``.
 
-    Theis et al., arXiv:1801.05787, section 2, for single weights: what removing the weight adds
+    Theis et al., arXiv:1801.05787, for single weights: what removing the weight adds
     to the loss where the network is trained to the end. L_n is the loss of one example with its
     own target; it is squared before it is averaged.
     """

@@ -14,7 +14,7 @@ from laconic.saliency.saliency import Saliency, Scores
 
 
 class Movement(Saliency):
-    """``S_i = −Σ_t w_i(t) · ∂L/∂w_i (t)``, Sanh, Wolf, Rush, arXiv:2005.07683, section 3.
+    """``S_i = −Σ_t w_i(t) · ∂L/∂w_i (t)``, Sanh, Wolf, Rush, arXiv:2005.07683, section 4.
 
     Positive where steps make the weight larger. The paper learns the scores during fine-tuning, of
     a network that is masked by them meanwhile (straight through); here they are measured along
