@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from laconic.container import LacFile
 from laconic.errors import PatternError, StageError, UsageError
@@ -86,6 +87,25 @@ def test_proximal_steps_make_exact_zeros_that_later_stages_keep(tmp_path, runner
 def test_group_steps_make_whole_neurons_zero(tmp_path, runner):
     done = runner(tmp_path, (FIT, proximal(filters={"0": 0.5})))
     assert zero_rows(done.output) >= 4
+
+
+class Shortcut(nn.Module):
+    """A layer that a shortcut goes round, and one behind it."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.last = nn.Linear(16, 16), nn.Linear(16, 3)
+
+    def forward(self, inputs):
+        return self.last(torch.relu(inputs + self.inner(inputs)))
+
+
+def test_depth_removes_a_whole_layer_that_a_shortcut_goes_round(tmp_path, runner):
+    torch.manual_seed(0)
+    stages = (FIT, proximal(depth={"inner": 10.0}, l1={"inner": 0.01}), FIT)
+    done = runner(tmp_path, stages, model=Shortcut())
+    assert [nonzeros(receipt, "inner.weight") for receipt in done.receipts] == [256, 0, 0]
+    assert done.receipts[-1].metric["validation"] < 10
 
 
 def test_dropneuron_is_three_stages(tmp_path, runner):

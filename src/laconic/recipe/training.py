@@ -99,10 +99,11 @@ def hold_zeros(model: nn.Module, steps: list[Proximal]) -> None:
     """
     present = weights(model)
     held = {}
+    may_vanish = {name for step in steps if step.norm == "depth" for name in step.strengths}
     for step in steps:
         for name in step.strengths:
             zeros = int((present[name] == 0).sum())
-            if zeros == present[name].numel() and step.norm != "depth":
+            if zeros == present[name].numel() and name not in may_vanish:
                 raise StageError(
                     f"{name}: all its {zeros} weights became zero; lower the strength of "
                     f"{step.norm} ({step.strengths[name]:g}), or leave this layer out"
