@@ -173,6 +173,41 @@ def test_a_shared_layer_has_one_gate_for_all_its_calls():
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-18)
 
 
+class PreActivated(nn.Module):
+    """What the convolution gives goes into a BatchNorm and, beside it, over a shortcut."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+        self.second, self.head = nn.Conv2d(4, 4, 3, padding=1), nn.Linear(4, 4)
+
+    def forward(self, images, gate=None):
+        gate = 1 if gate is None else gate[:, None, None]
+        maps = self.conv(images)
+        branch = self.second(torch.relu(self.norm(maps)) * gate)
+        maps = maps * gate
+        maps += branch  # in place, as torchvision's networks do
+        return self.head(torch.relu(maps).mean((2, 3)))
+
+
+def test_a_gate_is_on_every_way_that_the_channel_takes():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = PreActivated().double().eval()
+        nn.init.normal_(model.norm.bias)
+    terms = []
+    for image, label in zip(*seen(net_data()), strict=True):
+        gate = torch.ones(4, dtype=torch.float64, requires_grad=True)
+        loss = functional.cross_entropy(model(image[None], gate), label[None])
+        terms.append(torch.autograd.grad(loss, gate)[0].square())
+    found = FisherChannels().scores(model, ["conv.weight"], net_data())["conv.weight"]
+    torch.testing.assert_close(found, torch.stack(terms).mean(0) / 2, rtol=1e-9, atol=1e-18)
+    inputs, _ = seen(net_data())
+    active = (model.norm(model.conv(inputs)) > 0).double().mean((0, 2, 3))
+    share = APoZ().scores(model, ["conv.weight"], net_data())["conv.weight"]
+    torch.testing.assert_close(share.double(), active, rtol=1e-6, atol=1e-7)
+
+
 @pytest.mark.parametrize("saliency", [FisherChannels(), TaylorChannels(), APoZ()], ids=str)
 def test_a_layer_that_is_never_called_is_named(saliency):
     model = nn.Sequential(nn.Linear(4, 4).double())

@@ -1,6 +1,6 @@
 """The outputs of channels: what they are, and the loss's derivative by a gate on each.
 
-The *response* of a channel is the output of its layer, or, where that goes straight into a
+The *response* of a channel is the output of its layer and, where that goes straight into a
 BatchNorm, the output of the BatchNorm: what vanishes when the channel is cut out, with its shift.
 A ReLU after it need not be found: for a gate of 1, ``relu(gate · x) = gate · relu(x)``, max and
 mean pooling likewise, so that the derivative by the gate is the same before and after them.
@@ -9,7 +9,7 @@ mean pooling likewise, so that the derivative by the gate is the same before and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,34 +19,102 @@ from laconic.errors import UnsupportedError
 from laconic.saliency.data import Data
 from laconic.saliency.layers import Layer, examples, layers_of, twin
 
-Hook = Callable[[str, Tensor], Tensor | None]
-"""Weight name and response, channels last → another response, or None to leave it."""
+Hook = Callable[[str, int, Tensor], Tensor | None]
+"""Weight name, number of the call, response with channels last → another response, or None.
+
+Called for what a layer gives, and again with the same number for what a BatchNorm makes of it.
+"""
 
 
-def responses(
+class _Call(NamedTuple):
+    """One call of a layer in one forward pass."""
+
+    name: str
+    number: int
+    axis: int
+    """Where the channels are, from the end."""
+    output: Tensor
+    passed: Tensor
+    """What went on instead of `output`; kept, so that its identity stays its own."""
+
+
+def outputs_of(
     model: nn.Module, names: Sequence[str], data: Data, hook: Hook, criterion: object
-) -> Iterator[tuple[nn.Module, Tensor, Tensor]]:
-    """A copy of the network whose channels are watched, and the examples, one at a time.
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Outputs of the network and targets, one example at a time, while `hook` sees the channels.
+
+    Where the hook changes a layer's output, a BatchNorm that takes it is still given the output
+    as it was, and the hook changes what the BatchNorm makes of it; everything else that takes the
+    output, such as a shortcut, gets it changed.
 
     Args:
         model: with or without chains; left as it was.
         names: of weights.
         data: the examples.
-        hook: called with each response while the caller runs the copy.
+        hook: see `Hook`.
         criterion: who asks, for messages.
-
-    Yields:
-        The copy, the inputs and the targets of one example.
 
     Raises:
         UnsupportedError: a weight of another kind of layer, or a layer that is never called.
     """
     copy, _ = twin(model, [])
     layers = layers_of(copy, names, criterion)
-    for number, (inputs, targets) in enumerate(examples(copy, data, 1)):
-        if number == 0:
-            _watch(_places(copy, layers, inputs, criterion), layers, hook)
-        yield copy, inputs, targets
+    calls: dict[int, _Call] = {}
+    _watch(copy, layers, hook, calls)
+    called: set[str] | None = None
+    for inputs, targets in examples(copy, data, 1):
+        calls.clear()
+        outputs = copy(inputs)
+        if called is None:
+            called = {call.name for call in calls.values()}
+            for name in names:
+                if name not in called:
+                    raise UnsupportedError(
+                        f"{name}: the network never calls this {type(layers[name][0]).__name__} "
+                        f"(it takes the weight itself), so {criterion} sees no outputs of it; "
+                        "leave this layer out"
+                    )
+        yield outputs, targets
+
+
+def _watch(
+    copy: nn.Module, layers: dict[str, list[Layer]], hook: Hook, calls: dict[int, _Call]
+) -> None:
+    """Hooks on the layers and on every BatchNorm; `calls` is emptied before each forward pass."""
+    entered: dict[nn.Module, _Call] = {}
+
+    def changed(name: str, number: int, axis: int, output: Tensor) -> Tensor:
+        found = hook(name, number, output.movedim(axis, -1))
+        return output if found is None else found.movedim(-1, axis)
+
+    def see(name: str) -> Callable[..., Tensor]:
+        def call(layer: Any, args: tuple[Any, ...], output: Tensor) -> Tensor:
+            # Of a convolution the channels are the dimension before the positions.
+            axis = -1 if isinstance(layer, nn.Linear) else 1 - layer.weight.ndim
+            passed = changed(name, len(calls), axis, output)
+            calls[id(passed)] = _Call(name, len(calls), axis, output, passed)
+            return passed
+
+        return call
+
+    def enter(norm: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        call = calls.get(id(args[0]))
+        if call is None:
+            return args
+        entered[norm] = call
+        return call.output, *args[1:]
+
+    def leave(norm: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        call = entered.pop(norm, None)
+        return output if call is None else changed(call.name, call.number, call.axis, output)
+
+    for name, owners in layers.items():
+        for layer in owners:
+            layer.register_forward_hook(see(name))
+    for module in copy.modules():
+        if isinstance(module, _BatchNorm):
+            module.register_forward_pre_hook(enter)
+            module.register_forward_hook(leave)
 
 
 def gate_gradients(
@@ -59,79 +127,24 @@ def gate_gradients(
     each pair is the number of positions.
     """
     gates: dict[str, Tensor] = {}
-    positions: dict[str, int] = {}
+    positions: dict[str, dict[int, int]] = {}
 
-    def gate(name: str, response: Tensor) -> Tensor:
+    def gate(name: str, call: int, response: Tensor) -> Tensor:
         if name not in gates:
             gates[name] = response.new_ones(response.shape[-1], requires_grad=True)
-            positions[name] = 0
-        positions[name] += response[..., 0].numel()
+            positions[name] = {}
+        positions[name][call] = response[..., 0].numel()
         return response * gates[name]
 
-    for copy, inputs, targets in responses(model, names, data, gate, criterion):
-        gates.clear()
-        loss = data.loss(copy(inputs), targets)
+    for outputs, targets in outputs_of(model, names, data, gate, criterion):
         found = torch.autograd.grad(
-            loss, list(gates.values()), allow_unused=True, materialize_grads=True
+            data.loss(outputs, targets),
+            list(gates.values()),
+            allow_unused=True,
+            materialize_grads=True,
         )
         yield {
-            name: (gradient, positions[name]) for name, gradient in zip(gates, found, strict=True)
+            name: (gradient, sum(positions[name].values()))
+            for name, gradient in zip(gates, found, strict=True)
         }
-
-
-def _places(
-    copy: nn.Module, layers: dict[str, list[Layer]], inputs: Tensor, criterion: object
-) -> dict[str, list[nn.Module]]:
-    """The modules whose outputs are the responses of each weight's channels."""
-    outputs: list[tuple[str, nn.Module, Tensor]] = []
-    takers: dict[int, tuple[nn.Module, Tensor]] = {}
-
-    def keep(name: str) -> Callable[..., None]:
-        return lambda layer, args, output: outputs.append((name, layer, output))
-
-    def take(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        # The tensor too: its number would be given to another one if it were let go.
-        takers[id(args[0])] = module, args[0]
-
-    hooks = [
-        layer.register_forward_hook(keep(name))
-        for name, owners in layers.items()
-        for layer in owners
-    ]
-    hooks += [
-        module.register_forward_hook(take)
-        for module in copy.modules()
-        if isinstance(module, _BatchNorm)
-    ]
-    with torch.no_grad():
-        copy(inputs)
-    for hook in hooks:
-        hook.remove()
-    places: dict[str, list[nn.Module]] = {name: [] for name in layers}
-    for name, layer, output in outputs:
-        place = takers[id(output)][0] if id(output) in takers else layer
-        if place not in places[name]:
-            places[name].append(place)
-    for name, owners in layers.items():
-        if not places[name]:
-            raise UnsupportedError(
-                f"{name}: the network never calls this {type(owners[0]).__name__} (it takes the "
-                f"weight itself), so {criterion} sees no outputs of it; leave this layer out"
-            )
-    return places
-
-
-def _watch(places: dict[str, list[nn.Module]], layers: dict[str, list[Layer]], hook: Hook) -> None:
-    def see(name: str) -> Callable[..., Tensor | None]:
-        # Of a convolution the channels are the dimension before the positions.
-        axis = -1 if isinstance(layers[name][0], nn.Linear) else 1 - layers[name][0].weight.ndim
-
-        def call(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
-            changed = hook(name, output.movedim(axis, -1))
-            return None if changed is None else changed.movedim(-1, axis)
-
-        return call
-
-    for name, owners in places.items():
-        for module in owners:
-            module.register_forward_hook(see(name))
+        gates.clear()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from laconic.errors import UsageError
 from laconic.represent import weights
-from laconic.saliency.activations import gate_gradients, responses
+from laconic.saliency.activations import gate_gradients, outputs_of
 from laconic.saliency.data import Data
 from laconic.saliency.saliency import Saliency, Scores
 
@@ -95,13 +95,15 @@ class APoZ(Saliency):
         """Linear and convolutional layers alone."""
         positive: dict[str, Tensor] = {}
         count = dict.fromkeys(names, 0)
+        seen: dict[int, tuple[str, Tensor]] = {}
 
-        def look(name: str, response: Tensor) -> None:
-            active = (response.flatten(0, -2) if response.ndim > 1 else response[None]) > 0
-            positive[name] = positive.get(name, 0) + active.sum(0)
-            count[name] += len(active)
+        def look(name: str, call: int, response: Tensor) -> None:
+            seen[call] = name, response.reshape(-1, response.shape[-1]) > 0
 
         with torch.no_grad():
-            for copy, inputs, _ in responses(model, names, data, look, self):
-                copy(inputs)
+            for _ in outputs_of(model, names, data, look, self):
+                for name, active in seen.values():
+                    positive[name] = positive.get(name, 0) + active.sum(0)
+                    count[name] += len(active)
+                seen.clear()
         return {name: positive[name] / count[name] for name in names}
