@@ -130,7 +130,7 @@ def gate_gradients(
     positions: dict[str, dict[int, int]] = {}
 
     def gate(name: str, call: int, response: Tensor) -> Tensor:
-        if name not in gates:
+        if name not in gates:  # the same for all examples, which are differentiated apart
             gates[name] = response.new_ones(response.shape[-1], requires_grad=True)
             positions[name] = {}
         positions[name][call] = response[..., 0].numel()
@@ -147,4 +147,3 @@ def gate_gradients(
             name: (gradient, sum(positions[name].values()))
             for name, gradient in zip(gates, found, strict=True)
         }
-        gates.clear()
