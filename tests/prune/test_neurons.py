@@ -7,6 +7,7 @@ from torch import nn
 from laconic.errors import UsageError
 from laconic.prune import Prune, drop_dead_neurons
 from laconic.represent import represent, represent_layers, weights
+from laconic.share import Share
 
 NAMES = ["0.weight", "2.weight", "4.weight"]
 
@@ -133,7 +134,7 @@ def test_an_unknown_activation_is_refused():
         drop_dead_neurons(network(), NAMES, "gelu")
 
 
-def test_the_weight_behind_a_grid_is_the_one_that_is_zeroed():
+def test_a_weight_that_is_pruned_already_loses_its_neurons_too():
     model = network()
     represent(model[0], Prune(0.5))
     with torch.no_grad():
@@ -141,3 +142,13 @@ def test_the_weight_behind_a_grid_is_the_one_that_is_zeroed():
     before = outputs(model)
     drop_dead_neurons(model, NAMES)
     torch.testing.assert_close(outputs(model), before, rtol=1e-6, atol=1e-6)
+    assert not weights(model)["2.weight"][:, 5].any()
+    assert not weights(model)["0.weight"][5].any()
+
+
+def test_a_weight_on_a_grid_is_refused_by_name():
+    model = network()
+    represent(model[2], Share(bits=3))
+    message = r"2\.weight is on the grid Share\(bits=3, start='linear'\); drop neurons before"
+    with pytest.raises(UsageError, match=message):
+        drop_dead_neurons(model, NAMES)

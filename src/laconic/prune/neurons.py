@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from laconic.errors import UsageError
 from laconic.prune.threshold import Threshold
-from laconic.represent import latents, represent_layers, weights
+from laconic.represent import Grid, chains, latents, represent_layers, weights
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
@@ -40,14 +40,19 @@ def drop_dead_neurons(model: nn.Module, names: Sequence[str], activation: str = 
         How many neurons were dropped that still had a weight or a bias.
 
     Raises:
-        UsageError: the layers do not feed each other, no neuron of a layer is left, or a constant
-            has no bias to move to.
+        UsageError: the layers do not feed each other or are on a grid, no neuron of a layer is
+            left, or a constant has no bias to move to.
     """
     if activation not in ACTIVATIONS:
         listed = ", ".join(ACTIVATIONS)
         raise UsageError(f"no activation is named {activation!r}; there are: {listed}")
     if len(names) < 2:
         raise UsageError(f"neurons stand between two layers, but these are {list(names)}")
+    restricted = chains(model)
+    for name in names:
+        for step in restricted.get(name, []):
+            if isinstance(step, Grid):
+                raise UsageError(f"{name} is on the grid {step}; drop neurons before that stage")
     found: dict[str, Tensor] = dict(latents(model))
     present = weights(model)
     with torch.no_grad():
