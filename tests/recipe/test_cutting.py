@@ -184,3 +184,46 @@ def test_arguments_are_refused_before_there_is_a_network(kind, arguments, messag
 def test_what_a_network_cannot_give_is_refused(tmp_path, stage, error, message):
     with pytest.raises(error, match=message):
         compress(tmp_path, stage)
+
+
+def test_channels_go_a_few_at_a_time_while_the_network_trains(tmp_path):
+    arguments = {"fraction": 0.3, "layers": ["first", "block.0"], "per_round": 5, "steps": 2}
+    network, receipts = compress(
+        tmp_path, FIT, ("greedy-cut", {**arguments, "examples": 48}), model=seeded(Normed)
+    )
+    left = network.first.out_features + network.block[0].out_features
+    assert left == 44 - round(0.3 * 44)
+    assert receipts[-1].parameters < receipts[0].parameters
+    twice, _ = compress(
+        tmp_path / "again", FIT, ("greedy-cut", {**arguments, "examples": 48}), model=seeded(Normed)
+    )
+    assert torch.equal(network.first.weight, twice.first.weight)
+
+
+def test_a_price_on_multiply_adds_spares_the_cheap_layer(tmp_path):
+    def widths(price):
+        network, _ = compress(
+            tmp_path / f"{price}",
+            ("greedy-cut", {
+                "fraction": 0.5, "layers": ["first", "block.0"], "per_round": 11, "steps": 1,
+                "saliency": {"kind": "fisher-channels", "mac_price": price}, "examples": 48,
+            }),
+            model=seeded(Normed),
+        )  # fmt: skip
+        return network.first.out_features, network.block[0].out_features
+
+    # A unit of block.0 costs 32 multiply-adds, one of first 16.
+    assert widths(1.0) == (21, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"per_round": 0}, "per_round is 0 and steps is 100; both must be 1 or more"),
+        ({"saliency": "magnitude"}, "scores weights; here channels go, by: l1"),
+        ({"learning_rate": -1.0}, "learning_rate -1 is not a positive number"),
+    ],
+)
+def test_greedy_arguments_are_refused_beforehand(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        Stage("greedy-cut", {"fraction": 0.5, **arguments})

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+from torch import nn
 
 from laconic.errors import UsageError
 from laconic.measure.sensitivity import read_sensitivity
 from laconic.recipe.arguments import each_choice
 from laconic.recipe.context import Arguments, Context, Layers
-from laconic.recipe.pruning import prune_stage
-from laconic.recipe.scoring import Choice, check_saliency, make_saliency, training_data
+from laconic.recipe.pruning import prune_stage, scores_of
+from laconic.recipe.scoring import Choice, check_saliency, training_data
 from laconic.represent import weights
 from laconic.surgery import (
     Groups,
@@ -55,16 +57,9 @@ def cut_stage(
     """
     unfuse(context.model)
     groups = Groups(context.model, context.task.example_input)
-    wanted = _fractions(context, groups, fraction, layers)
-    names = [
-        part.tensor
-        for name in wanted
-        for part in groups[name].slices
-        if part.makes and part.tensor in weights(context.model)
-    ]
-    data = training_data(context, examples)
-    rows = make_saliency(saliency).scores(context.model, names, data)
-    scored = unit_scores(groups, rows)
+    wanted = _fractions(groups, fraction, layers)
+    names = makers(context.model, groups, wanted)
+    scored = unit_scores(groups, scores_of(context, names, saliency, examples))
     scores = {name: scored[name] for name in wanted}
     units: Units
     if isinstance(fraction, float) and scope == "global":
@@ -74,20 +69,35 @@ def cut_stage(
     remove(context.model, context.task.example_input, units, groups)
 
 
+def makers(model: nn.Module, groups: Groups, names: Iterable[str]) -> list[str]:
+    """The weights whose rows make the channels of these groups."""
+    known = weights(model)
+    parts = [part for name in names for part in groups[name].slices if part.makes]
+    return list(dict.fromkeys(part.tensor for part in parts if part.tensor in known))
+
+
+def chosen_groups(groups: Groups, layers: Layers) -> list[str]:
+    """The groups that patterns mean, in the order of the network.
+
+    Raises:
+        PatternError: a pattern matches no layer.
+    """
+    patterns = [layers] if isinstance(layers, str) else layers
+    found = {name for pattern in patterns for name in matching(groups, pattern)}
+    return [name for name in groups if name in found]
+
+
 def _fractions(
-    context: Context, groups: Groups, fraction: float | dict[str, float], layers: Layers
+    groups: Groups, fraction: float | dict[str, float], layers: Layers
 ) -> dict[str, float]:
     """Group → what is asked of it; with a table the last pattern that matches wins."""
-    patterns = [layers] if isinstance(layers, str) else layers
-    chosen = {name for pattern in patterns for name in matching(groups, pattern)}
+    chosen = chosen_groups(groups, layers)
     if not isinstance(fraction, dict):
-        return {name: fraction for name in groups if name in chosen}
+        return dict.fromkeys(chosen, fraction)
     found = {}
     for pattern, value in fraction.items():
-        for name in matching(groups, pattern):
-            if name in chosen:
-                found[name] = value
-    return {name: found[name] for name in groups if name in found}
+        found.update(dict.fromkeys(matching(groups, pattern), value))
+    return {name: found[name] for name in chosen if name in found}
 
 
 def remove_layers_stage(context: Context, *, layers: list[str]) -> None:

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from laconic.errors import UsageError
-from laconic.recipe import compensation, cutting, pruning, training
+from laconic.recipe import compensation, cutting, greedy, pruning, training
 from laconic.recipe.arguments import each_choice, with_arguments_of
 from laconic.recipe.context import Arguments, Context, Layers, by_layer
 from laconic.represent import Step, represent_layers
@@ -66,6 +66,7 @@ _OWN: dict[str, Callable[..., None]] = {
     **pruning.STAGES,
     **training.STAGES,
     **cutting.STAGES,
+    **greedy.STAGES,
     **compensation.STAGES,
 }
 STAGES: dict[str, Callable[..., None]] = {**_OWN, **installed(_OWN)}
@@ -76,6 +77,7 @@ CHECKS: dict[str, Callable[..., None]] = {
     **pruning.CHECKS,
     **training.CHECKS,
     **cutting.CHECKS,
+    **greedy.CHECKS,
     **compensation.CHECKS,
 }
 """What a stage's arguments, defaults filled in, can be held against before there is a network."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from laconic.errors import UsageError
 from laconic.measure.sensitivity import Point, Sensitivity, read_sensitivity, write_sensitivity
@@ -24,7 +24,7 @@ from laconic.saliency import Data
 from laconic.surgery import Groups, lowest_of_each, matching, unit_scores
 from laconic.surgery.cut import without
 from laconic.surgery.remove import zeroed
-from laconic.train import Batch, Split, Task, evaluate, make_fabric
+from laconic.train import Shortened, Task, evaluate, make_fabric
 
 LEVELS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
 KINDS = ("weights", "filters")
@@ -61,34 +61,6 @@ class Setting:
             raise UsageError(f"examples is {self.examples}; at least 1 is needed")
 
 
-@dataclass(frozen=True)
-class FirstExamples:
-    """A task of which the validation split ends after `count` examples."""
-
-    task: Task
-    count: int
-
-    @property
-    def example_input(self) -> Tensor:
-        """The task's."""
-        return self.task.example_input
-
-    def batches(self, split: Split, *, seed: int = 0) -> Iterator[Batch]:
-        """The task's; of the validation split the first."""
-        left = self.count
-        for inputs, targets in self.task.batches(split, seed=seed):
-            if split != "validation":
-                yield inputs, targets
-                continue
-            yield inputs[:left], targets[:left]
-            left -= len(targets)
-            if left <= 0:
-                return
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.task, name)
-
-
 class Analysis:
     """One network whose layers are pruned one at a time; each process has its own."""
 
@@ -96,7 +68,7 @@ class Analysis:
         self.model = plain(model)
         self.scored: Task = task
         if setting.examples is not None:
-            self.scored = FirstExamples(task, setting.examples)
+            self.scored = Shortened(task, validation_examples=setting.examples)
         self.setting = setting
         self.fabric = make_fabric("cpu", threads=1)
         data = Data(task, setting.scored_by)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -15,6 +16,7 @@ from laconic.surgery.groups import Groups
 from laconic.surgery.sizes_in_code import attempts, candidates, paddings
 from laconic.surgery.trace import Example, arguments
 
+LATENT = re.compile(r"(^|\.)parametrizations\.([^.]+)\.original$")
 TOLERANCE = 1e-5
 """Largest difference, relative to the largest output (or 1), of the cut and the zeroed network."""
 
@@ -84,7 +86,16 @@ def remove(
 def zeroed(model: nn.Module, cut: Cut) -> nn.Module:
     """A copy of a network (without chains) in which what the cut takes away is zero."""
     twin = copy.deepcopy(model)
-    parameters = dict(twin.named_parameters(remove_duplicate=False))
+    set_zero(twin, cut)
+    return twin
+
+
+def set_zero(model: nn.Module, cut: Cut) -> None:
+    """Set what the cut takes away to zero, in place; of a weight with a chain the latent one."""
+    parameters = {
+        LATENT.sub(r"\1\2", name): value
+        for name, value in model.named_parameters(remove_duplicate=False)
+    }
     with torch.no_grad():
         for name, places in cut.tensors.items():
             if name not in parameters:
@@ -94,7 +105,6 @@ def zeroed(model: nn.Module, cut: Cut) -> nn.Module:
                 gone = torch.ones(value.shape[dim], dtype=torch.bool)
                 gone[kept] = False
                 value.movedim(dim, 0)[gone] = 0.0
-    return twin
 
 
 def outputs(model: nn.Module, example: Example) -> list[Tensor]:

@@ -9,6 +9,7 @@ from laconic.train.fit import EpochRecord, History, Progress, fit
 from laconic.train.objective import Objective, Penalised, Penalty, TaskLoss
 from laconic.train.optimizers import OPTIMIZERS
 from laconic.train.schedules import SCHEDULES
+from laconic.train.shortened import Shortened
 from laconic.train.steps import step_classes, step_names
 from laconic.train.task import Batch, Split, Task, reported
 
@@ -25,6 +26,7 @@ __all__ = [
     "Penalised",
     "Penalty",
     "Progress",
+    "Shortened",
     "Split",
     "Task",
     "TaskLoss",
