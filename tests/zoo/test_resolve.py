@@ -33,7 +33,7 @@ def test_a_zoo_task_is_found_with_and_without_prefix(text: str):
 def test_an_unknown_zoo_name_lists_the_names_there_are():
     with pytest.raises(UsageError, match="the zoo has no model 'vgg'; it has: lenet-300-100, len"):
         resolve_model("zoo:vgg")
-    with pytest.raises(UsageError, match=r"no task 'imagenet'; it has: digits, mnist, cifar10, ptb$"):
+    with pytest.raises(UsageError, match=r"no task 'imagenet'; it has: digits, mnist, ci"):
         resolve_task("imagenet")
 
 
