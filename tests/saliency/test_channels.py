@@ -265,3 +265,16 @@ def test_random_scores_of_channels_come_from_their_seed():
     first, again = (RandomChannels(seed=5).scores(net())["fc1.weight"] for _ in range(2))
     assert torch.equal(first, again)
     assert not torch.equal(first, RandomChannels(seed=6).scores(net())["fc1.weight"])
+
+
+@pytest.mark.parametrize("criterion", [FisherChannels(), TaylorChannels(), APoZ()], ids=str)
+def test_an_activation_in_place_between_layer_and_batchnorm_changes_no_score(criterion):
+    """The tensor that the BatchNorm gets is then the layer's own, with other values."""
+    found = []
+    for inplace in (False, True):
+        torch.manual_seed(0)
+        model = nn.Sequential(
+            nn.Linear(6, 5), nn.ReLU(inplace=inplace), nn.BatchNorm1d(5), nn.Linear(5, 4)
+        ).double()
+        found.append(criterion.scores(model, ["0.weight"], data(6))["0.weight"])
+    assert torch.equal(*found)

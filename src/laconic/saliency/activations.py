@@ -36,6 +36,8 @@ class _Call(NamedTuple):
     output: Tensor
     passed: Tensor
     """What went on instead of `output`; kept, so that its identity stays its own."""
+    version: int
+    """Of `passed`: an activation in place leaves its identity, but not its version."""
 
 
 def outputs_of(
@@ -92,14 +94,14 @@ def _watch(
             # Of a convolution the channels are the dimension before the positions.
             axis = -1 if isinstance(layer, nn.Linear) else 1 - layer.weight.ndim
             passed = changed(name, len(calls), axis, output)
-            calls[id(passed)] = _Call(name, len(calls), axis, output, passed)
+            calls[id(passed)] = _Call(name, len(calls), axis, output, passed, passed._version)
             return passed
 
         return call
 
     def enter(norm: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         call = calls.get(id(args[0]))
-        if call is None:
+        if call is None or call.version != args[0]._version:
             return args
         entered[norm] = call
         return call.output, *args[1:]
