@@ -136,3 +136,13 @@ def test_the_picture_has_a_chart_a_layer():
 def test_a_partial_function_may_make_the_network(tmp_path):
     make = partial(both)
     assert len(analyse(make, SETTING, tmp_path / "s.json").points) == 4
+
+
+def test_a_level_that_is_missing_or_no_number_is_no_target():
+    points = [Point("a", 0.5, float("nan")), Point("b", 0.5, 1.0)]
+    identity = {"levels": [0.5]}
+    whole = Sensitivity(identity, "error_percent", False, 1.0, ["a", "b"], points)
+    assert whole.targets(0.1) == {"b": 0.5}
+    half = Sensitivity({"levels": [0.5, 0.9]}, "error_percent", False, 1.0, ["b"], points)
+    with pytest.raises(DataError, match=r"b was not measured at 0.9 yet; let the analysis finish"):
+        half.targets(0.1)

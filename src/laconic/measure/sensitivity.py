@@ -58,10 +58,12 @@ class Sensitivity:
         found = {}
         for layer in self.layers:
             own = sorted((p for p in self.points if p.layer == layer), key=lambda p: p.level)
-            if not own:
-                raise DataError(f"{layer} was not measured yet; let the analysis finish first")
+            missing = set(self.identity.get("levels", ())) - {point.level for point in own}
+            if not own or missing:
+                at = f" at {min(missing):g}" if own else ""
+                raise DataError(f"{layer} was not measured{at} yet; let the analysis finish first")
             for point in own:
-                if self.loss(point) > loss:
+                if not self.loss(point) <= loss:  # NaN is a loss too
                     break
                 found[layer] = point.level
         if not found:
