@@ -152,3 +152,22 @@ def test_a_weight_on_a_grid_is_refused_by_name():
     message = r"2\.weight is on the grid Share\(bits=3, start='linear'\); drop neurons before"
     with pytest.raises(UsageError, match=message):
         drop_dead_neurons(model, NAMES)
+
+
+def test_a_constant_that_padding_would_change_at_the_border_is_refused():
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Conv2d(3, 2, 3, padding=1))
+    with torch.no_grad():
+        model[0].weight[1] = 0
+        model[0].bias[1] = 1.0
+    message = "0.weight: 1 neurons without input give constants, and 2.weight pads with zeros"
+    with pytest.raises(UsageError, match=message):
+        drop_dead_neurons(model, ["0.weight", "2.weight"])
+    with torch.no_grad():
+        model[0].bias[1] = -1.0  # no constant behind the ReLU
+    assert drop_dead_neurons(model, ["0.weight", "2.weight"]) == 1
+
+
+def test_a_batchnorm_between_two_layers_is_refused():
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 2))
+    with pytest.raises(UsageError, match=r"0.weight has 3 outputs, as many as the BatchNorm 1"):
+        drop_dead_neurons(model, ["0.weight", "3.weight"])

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from laconic.errors import UsageError
 from laconic.prune.threshold import Threshold
@@ -40,8 +41,9 @@ def drop_dead_neurons(model: nn.Module, names: Sequence[str], activation: str = 
         How many neurons were dropped that still had a weight or a bias.
 
     Raises:
-        UsageError: the layers do not feed each other or are on a grid, no neuron of a layer is
-            left, or a constant has no bias to move to.
+        UsageError: the layers do not feed each other or are on a grid, a BatchNorm changes their
+            outputs, no neuron of a layer is left, or a constant has no bias to move to (a
+            convolution that pads with zeros does not see it at the border).
     """
     if activation not in ACTIVATIONS:
         listed = ", ".join(ACTIVATIONS)
@@ -55,6 +57,8 @@ def drop_dead_neurons(model: nn.Module, names: Sequence[str], activation: str = 
                 raise UsageError(f"{name} is on the grid {step}; drop neurons before that stage")
     found: dict[str, Tensor] = dict(latents(model))
     present = weights(model)
+    _check_between(model, {name: len(present[name]) for name in names[:-1]})
+    padded = {name for name in names if _pads_with_zeros(model, name)}
     with torch.no_grad():
         for name in names:
             found[name].copy_(present[name])
@@ -62,15 +66,35 @@ def drop_dead_neurons(model: nn.Module, names: Sequence[str], activation: str = 
         while count < dropped:
             count = dropped
             for before, after in pairwise(names):
-                dropped += _drop(found, before, after, ACTIVATIONS[activation])
+                dropped += _drop(found, before, after, ACTIVATIONS[activation], after in padded)
     held = [name for name in names if bool((found[name] == 0).any())]
     represent_layers(model, {name: Threshold(0.0) for name in held})
     return dropped
 
 
+def _check_between(model: nn.Module, widths: dict[str, int]) -> None:
+    """Refuse a BatchNorm as wide as one of these layers: it makes other constants of biases."""
+    for path, module in model.named_modules():
+        if isinstance(module, _BatchNorm):
+            for name, width in widths.items():
+                if width == module.num_features:
+                    raise UsageError(
+                        f"{name} has {width} outputs, as many as the BatchNorm {path} takes: what "
+                        "a dead neuron gives is not the activation of its bias; remove such "
+                        "channels by the stage remove-dead"
+                    )
+
+
+def _pads_with_zeros(model: nn.Module, name: str) -> bool:
+    layer = model.get_submodule(name.rpartition(".")[0])
+    padding = getattr(layer, "_reversed_padding_repeated_twice", ())
+    return getattr(layer, "padding_mode", "") == "zeros" and any(padding)
+
+
 def _drop(
-    found: dict[str, Tensor], before: str, after: str, activation: Callable[[Tensor], Tensor]
-) -> int:
+    found: dict[str, Tensor], before: str, after: str, activation: Callable[[Tensor], Tensor],
+    padded: bool,
+) -> int:  # fmt: skip
     rows = found[before].flatten(1)
     outgoing = found[after]
     if outgoing.shape[1] % len(rows):
@@ -89,10 +113,13 @@ def _drop(
     constant = torch.where(deaf, activation(bias), 0.0)
     moved = torch.einsum("onk,n->o", columns, constant)
     if bool((moved != 0).any()):
+        constants = f"{before}: {int((constant != 0).sum())} neurons without input give constants"
         if _bias(after) not in found:
+            raise UsageError(f"{constants}, and {after} has no bias that could take them up")
+        if padded:
             raise UsageError(
-                f"{before}: {int((deaf & (bias != 0)).sum())} neurons without input give constants,"
-                f" and {after} has no bias that could take them up"
+                f"{constants}, and {after} pads with zeros, so that its bias could not take them "
+                "up at the border; leave these layers out"
             )
         found[_bias(after)].add_(moved)
     found[before][dead] = 0
