@@ -172,5 +172,28 @@ def test_a_network_without_activations_is_refused():
 
 def test_layers_between_that_have_weights_of_their_own_are_refused_by_name():
     model = nn.Sequential(nn.Linear(4, 3), TsReLU(3), nn.BatchNorm1d(3), nn.Linear(3, 2))
-    with pytest.raises(UnsupportedError, match="BatchNorm1d after a TsReLU"):
+    with torch.no_grad():
+        model[1].w[0] = 0
+    with pytest.raises(UnsupportedError, match=r"BatchNorm1d\(3.* after a TsReLU"):
+        absorb(model)
+
+
+def test_a_batchnorm_that_would_keep_its_width_is_refused():
+    model = with_tsrelu(
+        nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 2))
+    )
+    absorb(model)  # nothing goes
+    with torch.no_grad():
+        model[2].w[:3] = 0
+    with pytest.raises(UnsupportedError, match=r"BatchNorm1d\(6.* before a TsReLU"):
+        absorb(model)
+
+
+def test_a_grouped_convolution_of_which_nothing_goes_stays_as_it_is():
+    stacked = nn.Sequential(nn.Conv2d(4, 6, 3, groups=2), nn.ReLU(), nn.Conv2d(6, 2, 1, groups=2))
+    model = with_tsrelu(stacked)
+    torch.testing.assert_close(absorb(model)(inputs(4, 5, 5)), model(inputs(4, 5, 5)))
+    with torch.no_grad():
+        model[1].w[0] = 0
+    with pytest.raises(UnsupportedError, match="a grouped convolution cannot lose"):
         absorb(model)

@@ -150,7 +150,8 @@ def absorb(model: nn.Sequential) -> nn.Sequential:
     are one: ``W₂(W₁x + b₁) + b₂ = (W₂W₁)x + (W₂b₁ + b₂)``, exact to rounding. `model` stays.
 
     Raises:
-        UnsupportedError: a layer of weights follows that is neither linear nor a convolution.
+        UnsupportedError: neurons go, and a layer of weights next to their TsReLU is neither linear
+            nor a convolution, or a convolution has groups.
         UsageError: a layer has no neuron left.
     """
     layers: list[nn.Module] = []
@@ -164,6 +165,9 @@ def absorb(model: nn.Sequential) -> nn.Sequential:
                     "the width coefficient"
                 )
             place = next(n for n in reversed(range(len(layers))) if isinstance(layers[n], WEIGHTED))
+            if not bool(kept.all()):
+                for between in layers[place + 1 :]:
+                    _refuse_sized(between, "before")
             layers[place] = _select(layers[place], kept, 0)
             if float(module.d.detach()) < 0.5:
                 layers.append(nn.ReLU())
@@ -174,12 +178,9 @@ def absorb(model: nn.Sequential) -> nn.Sequential:
                 layers[-1] = merge(layers[-1], module)
             else:
                 layers.append(_select(module, None, 0))
-        elif next(module.parameters(), None) is not None and kept is not None:
-            raise UnsupportedError(
-                f"{type(module).__name__} after a TsReLU: neurons can only be removed before "
-                "linear layers and convolutions"
-            )
         else:
+            if kept is not None and not bool(kept.all()):
+                _refuse_sized(module, "after")
             layers.append(module)
     return nn.Sequential(*layers)
 
@@ -205,6 +206,15 @@ def merge(first: nn.Linear, second: nn.Linear) -> nn.Linear:
     return merged
 
 
+def _refuse_sized(module: nn.Module, side: str) -> None:
+    """Refuse a layer with values for each neuron, from which nothing is cut here."""
+    if next(module.parameters(), None) is not None or next(module.buffers(), None) is not None:
+        raise UnsupportedError(
+            f"{module} {side} a TsReLU: neurons can only be removed from linear layers and "
+            "convolutions; fold it into a neighbour first"
+        )
+
+
 def _outputs(module: nn.Module) -> int:
     return int(module.weight.shape[0])  # type: ignore[index]
 
@@ -215,7 +225,9 @@ def _select(module: Any, kept: Tensor | None, dim: int) -> Any:
     After flattening a channel has several columns, which stay or go together.
     """
     weight, bias = module.weight.detach(), module.bias
-    if kept is not None:
+    if kept is not None and not bool(kept.all()):
+        if not isinstance(module, nn.Linear) and module.groups != 1:
+            raise UnsupportedError(f"{module}: a grouped convolution cannot lose single channels")
         index = kept.repeat_interleave(weight.shape[dim] // len(kept)).nonzero().flatten()
         weight = weight.index_select(dim, index)
         if dim == 0 and bias is not None:
@@ -225,11 +237,9 @@ def _select(module: Any, kept: Tensor | None, dim: int) -> Any:
     if isinstance(module, nn.Linear):
         made = nn.Linear(columns, rows, bias is not None)
     else:
-        if module.groups != 1:
-            raise UnsupportedError(f"{module}: a grouped convolution cannot lose single channels")
         made = type(module)(
-            columns, rows, module.kernel_size, module.stride, module.padding, module.dilation,
-            bias=bias is not None, padding_mode=module.padding_mode,
+            columns * module.groups, rows, module.kernel_size, module.stride, module.padding,
+            module.dilation, module.groups, bias is not None, module.padding_mode,
         )  # fmt: skip
     with torch.no_grad():
         made.weight.copy_(weight)
