@@ -67,4 +67,6 @@ class Shortened:
         return self.task.score(outputs, targets)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "task":  # of an empty copy, on its way
+            raise AttributeError(name)
         return getattr(self.task, name)
