@@ -227,3 +227,23 @@ def test_a_price_on_multiply_adds_spares_the_cheap_layer(tmp_path):
 def test_greedy_arguments_are_refused_beforehand(arguments, message):
     with pytest.raises(UsageError, match=message):
         Stage("greedy-cut", {"fraction": 0.5, **arguments})
+
+
+@pytest.mark.parametrize("to", ["start", "random", "kept"])
+def test_a_cut_network_goes_back_to_an_earlier_point(tmp_path, to):
+    """Scratch: the smaller architecture from its start, or from a new draw of it."""
+    start = {name: value.clone() for name, value in seeded(tiny.model).state_dict().items()}
+    network, _ = compress(
+        tmp_path,
+        ("fit", {"epochs": 2, "keep_step": 3}),
+        ("cut", {"fraction": 0.5}),
+        ("fit", {"epochs": 1}),
+        ("rewind", {"to": to}),
+    )
+    found = network[0].weight.detach()
+    assert found.shape == (16, 16)
+    rows = {tuple(row.tolist()) for row in start["0.weight"]}
+    same = sum(tuple(row.tolist()) in rows for row in found)
+    assert same == (16 if to == "start" else 0)
+    if to == "random":
+        assert set(found.flatten().tolist()) <= set(start["0.weight"].flatten().tolist())

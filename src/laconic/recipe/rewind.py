@@ -14,6 +14,7 @@ from torch import Generator, Tensor, nn
 from laconic.errors import StageError, UsageError
 from laconic.recipe.context import Context
 from laconic.represent import Grid, chains, latents, plain_state
+from laconic.surgery import apply_cut, cuts
 from laconic.train import Moment, load_model, save_model
 from laconic.train.optimizers import known
 
@@ -78,9 +79,9 @@ def start(context: Context) -> Values:
 
 def kept(context: Context) -> Values:
     """What `fit` kept after ``keep_step`` updates: θ_k (late rewinding, arXiv:1903.01611)."""
-    network = copy.deepcopy(_given(context))
+    network = copy.deepcopy(_start(context))
     load_model(kept_path(context), network)
-    return plain_state(network)
+    return plain_state(_cut_like(network, context.model))
 
 
 def random(context: Context) -> Values:
@@ -124,7 +125,7 @@ POINTS: dict[str, Callable[[Context], Values]] = {
 
 
 def rewind_stage(context: Context, *, to: str = "start") -> None:
-    """Give weights, biases and statistics earlier values; what is pruned stays pruned.
+    """Give weights, biases and statistics earlier values; what is pruned or cut stays so.
 
     Args:
         context: the run.
@@ -134,7 +135,7 @@ def rewind_stage(context: Context, *, to: str = "start") -> None:
 
     Raises:
         StageError: a weight is on a grid, which earlier values would not keep to; or it has
-            another shape than at the start.
+            another shape than at the start, and no cut of a recipe made it.
     """
     model = context.model
     for name, steps in chains(model).items():
@@ -166,6 +167,18 @@ def check_rewind(*, to: str) -> None:
 
 
 def _given(context: Context) -> nn.Module:
+    """A copy of the network that the run was given, cut as it is now."""
+    return _cut_like(copy.deepcopy(_start(context)), context.model)
+
+
+def _start(context: Context) -> nn.Module:
     if context.start is None:
         raise StageError("this run does not know the network that it began with")
     return context.start
+
+
+def _cut_like(network: nn.Module, model: nn.Module) -> nn.Module:
+    """`network` with the cuts that were made in `model` since, in place."""
+    for cut in cuts(model)[len(cuts(network)) :]:
+        apply_cut(network, cut)
+    return network
