@@ -1,6 +1,7 @@
 """A paper's table each: a recipe, the published numbers, ours."""
 
 from laconic.studies.coding import CODING
+from laconic.studies.han import HAN
 from laconic.studies.lenet import LENET5, LENET_300_100
 from laconic.studies.second_order import SECOND_ORDER
 from laconic.studies.study import (
@@ -16,7 +17,7 @@ from laconic.studies.study import (
 )
 
 STUDIES: dict[str, Study] = {
-    study.name: study for study in (LENET_300_100, LENET5, CODING, SECOND_ORDER)
+    study.name: study for study in (LENET_300_100, LENET5, CODING, HAN, SECOND_ORDER)
 }
 
 __all__ = [
