@@ -18,6 +18,8 @@ from pathlib import Path
 from laconic import studies
 from laconic.errors import DataError
 
+MOST = 12
+"""Goals of a study whose figures fit into a line."""
 README = Path(__file__).resolve().parents[1] / "README.md"
 
 
@@ -40,8 +42,12 @@ def studies_table() -> str:
         except DataError:
             continue
         goals = [row for row in result.rows if row.goal]
-        published = "; ".join(row.published for row in goals)
-        ours = "; ".join(row.ours + ("" if row.met else " (goal missed)") for row in goals)
+        if len(goals) > MOST:
+            met = sum(row.met is True for row in goals)
+            ours, published = f"{met} of {len(goals)} goals met", "see the table"
+        else:
+            published = "; ".join(row.published for row in goals)
+            ours = "; ".join(row.ours + ("" if row.met else " (goal missed)") for row in goals)
         lines.append(f"| {study.name} | {published} | {ours} | `laconic study {study.name}` |")
     return "\n".join(lines)
 
