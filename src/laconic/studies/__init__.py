@@ -3,6 +3,7 @@
 from laconic.studies.coding import CODING
 from laconic.studies.han import HAN
 from laconic.studies.lenet import LENET5, LENET_300_100
+from laconic.studies.lottery import LOTTERY
 from laconic.studies.second_order import SECOND_ORDER
 from laconic.studies.study import (
     Findings,
@@ -17,7 +18,7 @@ from laconic.studies.study import (
 )
 
 STUDIES: dict[str, Study] = {
-    study.name: study for study in (LENET_300_100, LENET5, CODING, HAN, SECOND_ORDER)
+    study.name: study for study in (LENET_300_100, LENET5, CODING, HAN, LOTTERY, SECOND_ORDER)
 }
 
 __all__ = [
