@@ -6,7 +6,7 @@ import pytest
 def test_groups_say_what_couples_them(laconic):
     ended = laconic("groups", "zoo:lenet5", "--shape", "1,1,28,28")
     assert ended.code == 0
-    lines = ended.out.splitlines()
+    lines = [line.rstrip() for line in ended.out.splitlines()]
     assert lines[:3] == [
         "conv1: 20 units",
         "  rows    conv1 (weight, bias)",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from laconic.cli import show
@@ -42,6 +43,7 @@ def groups(
         show.print_json({"groups": data, "fixed": fixed})
         return
     for group in found.values():
+        show.say(f"{group.name}: {group.size} units", "bold")
         show.console.print(described(group), "")
     if fixed:
         show.say("cannot be removed:", "bold")
@@ -90,10 +92,12 @@ def as_json(group: Group) -> dict[str, Any]:
     }
 
 
-def described(group: Group) -> Text:
-    """A group in a few lines: its tensors by layer, and the operations that couple them."""
-    lines = [Text.assemble((group.name, "bold"), f": {group.size} units")]
-    for makes, word in ((True, "rows"), (False, "columns")):
+def described(group: Group) -> Table:
+    """Its tensors by layer, and the operations that couple them."""
+    lines = Table.grid(padding=(0, 1))
+    lines.add_column(style="dim", no_wrap=True)
+    lines.add_column(overflow="fold")
+    for makes, word in ((True, "  rows"), (False, "  columns")):
         layers: dict[str, list[str]] = {}
         for part in group.slices:
             if part.makes == makes:
@@ -102,15 +106,12 @@ def described(group: Group) -> Text:
                 layers.setdefault(layer, []).append(key + each)
         if layers:
             listed = "; ".join(f"{layer} ({', '.join(keys)})" for layer, keys in layers.items())
-            lines.append(_line(word, listed))
+            lines.add_row(word, Text(show.visible(listed)))
     couplings: dict[tuple[str, str], list[str]] = {}
     for place, why in group.because:
         where = couplings.setdefault((place.operation, why), [])
         where.append(", ".join(part for part in (place.module, place.line) if part))
     for (operation, why), places in couplings.items():
-        lines.append(_line("by", f"{operation}, {why}: {'; '.join(places)}"))
-    return Text("\n").join(lines)
-
-
-def _line(word: str, text: str) -> Text:
-    return Text.assemble((f"  {word:<8}", "dim"), show.visible(text))
+        text = f"{operation}, {why}: {'; '.join(places)}"
+        lines.add_row("  by", Text(show.visible(text)))
+    return lines
