@@ -114,13 +114,30 @@ def test_settling_keeps_what_one_draw_keeps_and_leaves_decided_places():
         step.scores[:50] = 0
         step.scores[50:75] = 20
         step.scores[75:] = -torch.inf
+    other = copy.deepcopy(model)
     settle(model, 3)
     kept = step.kept
     assert 0.45 < kept[:50].float().mean() < 0.55
     assert bool(kept[50:75].all())
     assert not kept[75:].any()
+    settle(other, 4)
+    assert 2000 < int((supermasks(other)[0].kept == kept)[:50].sum()) < 3000
     settle(model, 4)
-    assert 2000 < int((step.kept == kept)[:50].sum()) < 3000
+    assert torch.equal(step.kept, kept)
+
+
+def test_a_settled_mask_survives_training_and_decay():
+    model = small_network()
+    represent(model[0], Prune(0.5))  # whose scores are minus infinity
+    learn(model, epochs=2)
+    settle(model, 3)
+    before = {name: value.clone() for name, value in weights(model).items()}
+    bias = model[0].bias.detach().clone()
+    model.requires_grad_(True)
+    fit(model, blobs_task(), epochs=2, learning_rate=0.1, optimizer="sgd", weight_decay=0.1)
+    for name, value in weights(model).items():
+        assert torch.equal(value, before[name]), name
+    assert not torch.equal(model[0].bias, bias)
 
 
 def test_scores_alone_learn_the_task():

@@ -141,7 +141,7 @@ def test_a_run_stopped_inside_a_stage_ends_with_the_same_bytes(tmp_path, runner,
 
 
 def test_a_learned_mask_leaves_the_weights_as_they_were_given(tmp_path, runner, model):
-    """And frees them again: the next stage trains the biases."""
+    """And frees them again: the next stage trains the biases, under the same mask."""
     biases = model[0].bias.detach().clone()
     signs = model[0].weight.detach().sign()
     done = runner(tmp_path, (Stage("supermask", {"epochs": 4, "learning_rate": 0.1}),), model=model)
@@ -151,6 +151,18 @@ def test_a_learned_mask_leaves_the_weights_as_they_were_given(tmp_path, runner, 
     assert 100 < nonzeros(done.receipts[1]) < 412
     assert done.receipts[1].size_bytes < 0.5 * done.receipts[0].size_bytes
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_learned_mask_survives_training_and_a_resume(tmp_path, runner):
+    stages = (Stage("supermask", {"epochs": 2, "learning_rate": 0.1}), FIT)
+    undisturbed = runner(tmp_path / "undisturbed", stages)
+    masked, trained = undisturbed.receipts[1:]
+    assert nonzeros(trained) == nonzeros(masked)
+    with pytest.raises(Stopped):
+        runner(tmp_path, stages, watcher=stop_inside(2, 1))
+    assert runner(tmp_path, stages, resume=True).output.read_bytes() == (
+        undisturbed.output.read_bytes()
+    )
 
 
 @pytest.mark.parametrize(

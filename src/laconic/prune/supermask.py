@@ -23,7 +23,8 @@ class Supermask(Grid):
 
     `Draw`, a callback, draws the mask before each step of a training, so that every process and
     a training that was killed have the same one. Without a draw, and in eval mode always, a place
-    is kept where σ(s) ≥ ½, which `settle` makes the outcome of one draw. Departures: the deviation
+    is kept where σ(s) ≥ ½, which `settle` makes the outcome of one draw; from then on the scores
+    get no gradient, so that what trains the rest keeps the mask. Departures: the deviation
     is about 0, not about the mean; the paper averages accuracies over several draws, but a file
     holds one network, so there is one mask.
 
@@ -36,28 +37,31 @@ class Supermask(Grid):
     """
 
     form: ClassVar[FileForm] = "uniform"
-    learnt = ("scores", "deviation")
+    learnt = ("scores", "deviation", "settled")
     scores: nn.Parameter | None
     deviation: Tensor | None
+    settled: Tensor | None
 
     def __init__(self) -> None:
         super().__init__()
         self.register_parameter("scores", None)
         self.register_buffer("deviation", None)
+        self.register_buffer("settled", None)
         self.drawn: Tensor | None = None
         """What `Draw` drew for the present step; no part of the state."""
 
     def fit(self, weight: Tensor) -> None:
-        """Scores of 0, and the root mean square of the values that are not zero."""
+        """Scores of 0, not settled, and the root mean square of the values that are not zero."""
         present = weight != 0
         squares = weight[present].double().square()
         self.deviation = (squares.sum() / max(1, len(squares))).sqrt().float()
+        self.settled = torch.tensor(False, device=weight.device)
         self.scores = nn.Parameter(torch.where(present, 0.0, -torch.inf).to(weight.dtype))
 
     @property
     def kept(self) -> Tensor:
         """True where a place is kept: as drawn in training, where σ(s) ≥ ½ otherwise."""
-        if self.training and self.drawn is not None:
+        if self.training and self.drawn is not None and not fitted(self, "settled"):
             return self.drawn
         return fitted(self, "scores").detach() >= 0
 
@@ -84,8 +88,10 @@ class Supermask(Grid):
         return {"scale": self.scale.reshape(1), "axis": torch.tensor(-1)}
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The signed constant where it is kept; the gradient goes to the scores alone."""
+        """The signed constant where it is kept; a gradient goes to scores that are not settled."""
         values = self.values(self.codes(weight)).to(weight.dtype)
+        if fitted(self, "settled"):
+            return values
         signed = torch.sign(weight.detach()) * self.scale.to(weight.dtype)
         expected = torch.sigmoid(fitted(self, "scores")) * signed
         return straight_through(expected, values, torch.ones_like(self.kept))
@@ -121,7 +127,7 @@ class Draw:
 
 
 def settle(model: nn.Module, seed: int) -> None:
-    """Make one last draw of every `Supermask` the mask that stays, in place.
+    """Make one last draw of every `Supermask` that is not settled the mask that stays, in place.
 
     A score near 0 says that a place may be kept or not; σ(s) ≥ ½ for all of them keeps too many
     of one kind together (29 % errors on MNIST where a draw has 5.7 %). The signs of the scores
@@ -134,10 +140,13 @@ def settle(model: nn.Module, seed: int) -> None:
     generator = Generator().manual_seed(seed % 2**63)
     with torch.no_grad():
         for step in supermasks(model):
+            if fitted(step, "settled"):
+                continue
             scores = fitted(step, "scores")
             draw = torch.rand(scores.shape, generator=generator).to(scores.device)
             size = scores.abs().clamp(min=1e-6)
             scores.copy_(torch.where(draw < torch.sigmoid(scores), size, -size))
+            fitted(step, "settled").fill_(True)
 
 
 def supermasks(model: nn.Module) -> list[Supermask]:
