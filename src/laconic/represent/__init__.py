@@ -13,7 +13,7 @@ from laconic.represent.chain import (
     weights,
 )
 from laconic.represent.latent import entering, latents
-from laconic.represent.select import Places, select_places
+from laconic.represent.select import Places, fold_foreign, select_places
 from laconic.represent.step import Grid, Step, fitted, straight_through
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "description",
     "entering",
     "fitted",
+    "fold_foreign",
     "latents",
     "matches_layer",
     "plain",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from laconic.errors import MismatchError
+from laconic.errors import MismatchError, UnsupportedError
 from laconic.represent.chain import chain
 
 Places = Mapping[int, Sequence[int]]
@@ -35,6 +36,8 @@ def select_places(model: nn.Module, kept: Mapping[str, Places]) -> None:
         torch.Size([2, 2])
     """
     holders = _holders(model)
+    fold_foreign(model, [name for name in kept if name in holders])
+    holders = _holders(model)
     made: dict[int, Tensor] = {}
     for name, places in kept.items():
         if name not in holders:
@@ -50,6 +53,37 @@ def select_places(model: nn.Module, kept: Mapping[str, Places]) -> None:
         for other, other_key in holders.values():
             if _present(other, other_key) is present:
                 _replace(other, other_key, shared)
+
+
+def fold_foreign(model: nn.Module, names: Iterable[str]) -> None:
+    """Make the named weights plain parameters where torch's own parametrizations compute them.
+
+    In place: ``weight_norm`` and ``spectral_norm`` lose their hold on these weights, which keep
+    the values that they have in eval mode. Chains of Steps stay.
+
+    Raises:
+        UnsupportedError: several weights of one module have parametrizations.
+    """
+    for name in names:
+        path, _, key = name.rpartition(".")
+        module = model.get_submodule(path)
+        if not parametrize.is_parametrized(module, key) or chain(module, key):
+            continue
+        held: Any = module.parametrizations
+        if len(held) > 1:
+            raise UnsupportedError(
+                f"{name}: several weights of its module have parametrizations; take them off "
+                "first: torch.nn.utils.parametrize.remove_parametrizations"
+            )
+        training = module.training
+        with torch.no_grad():
+            value = getattr(module.eval(), key).detach().clone()
+        module.train(training)
+        # Not torch's remove_parametrizations: that deletes the property from the class, which a
+        # deep copy shares with its original.
+        module.__class__ = type(module).__bases__[0]
+        del module._modules["parametrizations"]
+        module.register_parameter(key, nn.Parameter(value))
 
 
 def _holders(model: nn.Module) -> dict[str, tuple[nn.Module, str]]:
@@ -70,7 +104,8 @@ def _holders(model: nn.Module) -> dict[str, tuple[nn.Module, str]]:
 def _present(module: nn.Module, key: str) -> Tensor | None:
     """The tensor itself; of a restricted weight the latent one; None where a layer goes without."""
     if parametrize.is_parametrized(module, key):
-        latent: Tensor = module.parametrizations[key].original  # type: ignore[index,union-attr]
+        held: Any = module.parametrizations[key]  # type: ignore[index]
+        latent: Tensor = held.original if hasattr(held, "original") else held.original0
         return latent
     found = module._parameters.get(key)
     return found if found is not None else module._buffers.get(key)

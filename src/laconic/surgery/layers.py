@@ -46,6 +46,15 @@ def _group_norm(layer: Any) -> Sizes:
     return {"num_channels": channels} | ({"num_groups": channels} if each else {})
 
 
+def _bilinear(layer: Any) -> Sizes:
+    rows, first, second = layer.weight.shape
+    return {"out_features": rows, "in1_features": first, "in2_features": second}
+
+
+def _cell(layer: Any) -> Sizes:
+    return {"hidden_size": layer.weight_hh.shape[1], "input_size": layer.weight_ih.shape[1]}
+
+
 def _embedding(layer: Any) -> Sizes:
     return {"embedding_dim": layer.weight.shape[1]}
 
@@ -64,11 +73,14 @@ def _turned(layer: Any) -> Sizes:
 
 SIZES: dict[type[nn.Module], Callable[[Any], Sizes]] = {
     nn.Linear: _linear,
+    nn.Bilinear: _bilinear,
     _ConvNd: _convolution,
     _NormBase: _norm,
     nn.GroupNorm: _group_norm,
     nn.Embedding: _embedding,
+    nn.EmbeddingBag: _embedding,
     nn.RNNBase: _recurrent,
+    nn.RNNCellBase: _cell,
     nn.PReLU: _prelu,
 }
 """Layer type → its attributes as its tensors say them."""
@@ -100,5 +112,7 @@ def row_dim(layer: nn.Module, ndim: int) -> int:
     """
     if ndim < 2:
         return 0
-    second = isinstance(layer, _ConvTransposeNd | nn.Embedding) or _is_turned(layer)
+    second = isinstance(layer, _ConvTransposeNd | nn.Embedding | nn.EmbeddingBag) or _is_turned(
+        layer
+    )
     return 1 if second else 0

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from laconic.errors import UnsupportedError
-from laconic.represent import plain
+from laconic.represent import fold_foreign, plain
 from laconic.surgery.cut import Cut, apply_cut, without
 from laconic.surgery.groups import Groups
 from laconic.surgery.sizes_in_code import attempts, candidates, paddings
-from laconic.surgery.trace import Example, arguments
+from laconic.surgery.trace import Example, arguments, user_line
 
 LATENT = re.compile(r"(^|\.)parametrizations\.([^.]+)\.original$")
 TOLERANCE = 1e-5
@@ -57,35 +57,69 @@ def remove(
         )
     """
     groups = groups or Groups(model, example)
+    twin = plain(model).cpu()
+    cut, reason = _agreeing(twin, example, groups, units)
+    if cut is None:
+        alone = {name: _agreeing(twin, example, groups, {name: units[name]}) for name in units}
+        wrong = {name: why for name, (found, why) in alone.items() if found is None}
+        if not wrong:
+            known = {name for found, _ in alone.values() if found for name in found.attributes}
+            cut, _ = _agreeing(twin, example, groups, units, known)
+        if cut is None:
+            raise UnsupportedError(_refusal(wrong or {", ".join(units): reason}))
+    apply_cut(model, cut)
+    return cut
+
+
+def _agreeing(
+    twin: nn.Module,
+    example: Example,
+    groups: Groups,
+    units: Mapping[str, Sequence[int]],
+    known: Collection[str] | None = None,
+) -> tuple[Cut | None, str]:
+    """A cut after which the network computes the same as with zeros; or why there is none.
+
+    Attributes are found by trying; where it is `known` which have to change, it is tried once.
+    """
     bare, gone = without(groups, units)
     if not bare.tensors:
-        return bare
-    twin = plain(model).cpu()
+        return bare, ""
     planned = Cut(bare.tensors, paddings(twin, groups.trace, gone))
     wanted = outputs(zeroed(twin, planned), example)
+    kinds = candidates(twin, groups.trace, gone)
+    if known is not None:
+        values = {name: new for kind in kinds.values() for name, new in kind.items()}
+        chosen = {name: new for name, new in values.items() if name in known}
+        planned, kinds = Cut(bare.tensors, {**planned.attributes, **chosen}), {}
     reason = ""
-    for cut in attempts(planned, candidates(twin, groups.trace, gone)):
+    for cut in attempts(planned, kinds):
         smaller = copy.deepcopy(twin)
         apply_cut(smaller, cut)
         try:
             found = outputs(smaller, example)
         except Exception as error:
-            reason = reason or f"it fails with {type(error).__name__}: {error}"
+            reason = reason or f"it fails with {type(error).__name__}: {error}{user_line(error)}"
             continue
         if difference(wanted, found) <= TOLERANCE:
-            apply_cut(model, cut)
-            return cut
+            return cut, ""
         reason = reason or f"its outputs differ by {difference(wanted, found):.2g}"
-    names = ", ".join(units)
-    raise UnsupportedError(
-        f"{names}: the network without these units does not compute what it computes with their "
-        f"weights at zero: {reason}; it seems to keep sizes in its code: leave these groups out"
+    return None, reason
+
+
+def _refusal(wrong: Mapping[str, str]) -> str:
+    reasons = "; ".join(f"{name}: {why}" for name, why in wrong.items())
+    return (
+        f"{', '.join(wrong)}: the network without these units does not compute what it computes "
+        f"with their weights at zero: {reasons if len(wrong) > 1 else next(iter(wrong.values()))}; "
+        "it seems to keep sizes in its code: leave these groups out"
     )
 
 
 def zeroed(model: nn.Module, cut: Cut) -> nn.Module:
     """A copy of a network (without chains) in which what the cut takes away is zero."""
     twin = copy.deepcopy(model)
+    fold_foreign(twin, cut.tensors)
     set_zero(twin, cut)
     return twin
 

@@ -103,6 +103,15 @@ def batch_norm(
     return (made, Traced((0,)), Traced((0,)))
 
 
+def instance_norm(
+    flow: Flow, operator: Any, x: Traced, weight: Traced | None, bias: Traced | None, *rest: Any
+) -> Value:
+    """As BatchNorm with the statistics of this batch, or of each example."""
+    flow.fix(x, "mean and variance are over this dimension", [0, *range(2, len(x.shape))])
+    mean, variance = (rest[0], rest[1]) if isinstance(rest[0], Traced) else (None, None)
+    return batch_norm(flow, operator, x, weight, bias, mean, variance)
+
+
 def layer_norm(
     flow: Flow, operator: Any, x: Traced, normalized: Sequence[int], weight: Traced | None = None,
     bias: Traced | None = None, *arguments: Any,
@@ -137,6 +146,30 @@ def embedding(flow: Flow, operator: Any, weight: Traced, places: Traced, *rest: 
     columns = flow.along(weight, 1, "")
     factors = [] if columns is None else [vector(columns, len(shape), len(shape) - 1)]
     return flow.made(shape, factors)
+
+
+def embedding_bag(
+    flow: Flow, operator: Any, weight: Traced, places: Traced, offsets: Traced, *rest: Any
+) -> Value:
+    """Sums of rows: as `embedding`."""
+    flow.fix(weight, "rows are looked up by their number", [0])
+    columns = flow.along(weight, 1, "")
+    ends = len(rest) > 4 and rest[4]
+    shape = (offsets.shape[0] - int(bool(ends)), weight.shape[1])
+    factors = [] if columns is None else [vector(columns, 2, 1)]
+    return (flow.made(shape, factors), *[Traced((0,))] * 3)
+
+
+def bilinear(
+    flow: Flow, operator: Any, a: Traced, weight: Traced, b: Traced, *expanded: Any
+) -> Value:
+    """``yₒ = Σᵢⱼ aᵢ Wₒᵢⱼ bⱼ``: what `torch.nn.Bilinear` computes, the one user of this operator."""
+    flow.fix([a, b], "examples of a batch", [0])
+    for given, dim in ((a, 1), (b, 2)):
+        _pair(flow, flow.along(given, 1, ""), flow.along(weight, dim, ""), "they are summed over")
+    rows = flow.along(weight, 0, "")
+    factors = [] if rows is None else [vector(rows, 2, 1)]
+    return flow.made((a.shape[0], weight.shape[0]), factors)
 
 
 def softmax(flow: Flow, operator: Any, x: Traced, dim: int, *rest: Any, **named: Any) -> Value:
@@ -210,6 +243,22 @@ def pooled(flow: Flow, operator: Any, x: Traced, *arguments: Any, **named: Any) 
     return made[0] if isinstance(blank, Tensor) else tuple(made)
 
 
+def unpooled(
+    flow: Flow, operator: Any, x: Traced, places: Traced, size: Sequence[int], *rest: Any
+) -> Value:
+    """Back to where the largest were; channels keep their labels."""
+    flow.fix([x, places], "windows slide along this dimension", range(2, len(x.shape)))
+    both = flow.same([x, places], x.shape, "the places of a channel go with it")
+    return flow.made((*x.shape[: len(x.shape) - len(size)], *size), flow.factors(both))
+
+
+def sampled(flow: Flow, operator: Any, x: Traced, grid: Traced, *rest: Any) -> Value:
+    """Maps are looked up at computed places, which are the same for all channels."""
+    flow.fix(x, "it is sampled along this dimension", [0, *range(2, len(x.shape))])
+    flow.fix(grid, "it holds places")
+    return flow.made((*x.shape[:2], *grid.shape[1:-1]), flow.factors(x))
+
+
 POOLS = (
     aten.avg_pool1d, aten.avg_pool2d, aten.avg_pool3d, aten.max_pool2d_with_indices,
     aten.max_pool3d_with_indices, aten.max_pool2d, aten.max_pool1d, aten._adaptive_avg_pool2d,
@@ -217,14 +266,26 @@ POOLS = (
     aten.adaptive_avg_pool2d, aten.upsample_nearest2d, aten.upsample_bilinear2d,
     aten.upsample_bicubic2d, aten.upsample_nearest1d, aten.upsample_linear1d,
     aten.reflection_pad2d, aten.replication_pad2d, aten.reflection_pad1d, aten.replication_pad1d,
+    aten.reflection_pad3d, aten.replication_pad3d, aten.upsample_nearest3d,
+    aten.upsample_trilinear3d, aten._upsample_nearest_exact2d, aten.adaptive_max_pool1d,
+    aten.adaptive_max_pool3d, aten.adaptive_avg_pool3d, aten._upsample_bilinear2d_aa,
+    aten._upsample_bicubic2d_aa,
 )  # fmt: skip
 
 RULES: dict[Any, Rule] = {
     aten.convolution: convolution,
     aten._native_batch_norm_legit_no_training: batch_norm,
+    aten._native_batch_norm_legit: instance_norm,
     aten.native_layer_norm: layer_norm,
     aten.native_group_norm: group_norm,
     aten.embedding: embedding,
+    aten._trilinear: bilinear,
+    aten._embedding_bag: embedding_bag,
+    aten._embedding_bag_forward_only: embedding_bag,
+    aten.max_unpool2d: unpooled,
+    aten.max_unpool3d: unpooled,
+    aten.grid_sampler_2d: sampled,
+    aten.grid_sampler_3d: sampled,
     aten._softmax: softmax,
     aten.softmax: softmax,
     aten._log_softmax: softmax,

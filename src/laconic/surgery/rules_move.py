@@ -23,6 +23,7 @@ MOVES = (
     aten.contiguous, aten._to_copy, aten.to, aten.lift_fresh_copy, aten.expand_as, aten.view_as,
 )  # fmt: skip
 """Operators whose output is their first input's data in other places."""
+SPLITS = (aten.split, aten.split_with_sizes, aten.chunk)
 
 
 def move(flow: Flow, operator: Any, value: Traced, *arguments: Any, **named: Any) -> Value:
@@ -32,9 +33,25 @@ def move(flow: Flow, operator: Any, value: Traced, *arguments: Any, **named: Any
             return index_select(flow, value, *arguments)
         flow.fix(value, "it moves by computed places")
         return Traced(value.shape)
+    if operator.overloadpacket in SPLITS:
+        parts = operator(torch.zeros(value.shape), *arguments, **named)
+        _keep_parts_equal(flow, value, parts)
     if operator.overloadpacket in (aten._to_copy, aten.to, aten.clone, aten.contiguous):
         return flow.made(value.shape, flow.factors(value))
     return flow.moved(value, lambda labels: operator(labels, *arguments, **named))
+
+
+def _keep_parts_equal(flow: Flow, value: Traced, parts: Sequence[Tensor]) -> None:
+    """Of equal parts (``chunk``) the i-th places go together, so that the parts stay equal."""
+    sizes = {tuple(part.shape) for part in parts}
+    dims = [d for d, size in enumerate(value.shape) if size != parts[0].shape[d]]
+    if len(sizes) != 1 or len(dims) != 1 or parts[0].shape[dims[0]] == 1:
+        return
+    for factor in flow.factors(value):
+        if dims[0] in varies(factor):
+            first, *others = torch.split(factor, parts[0].shape[dims[0]], dims[0])
+            for other in others:
+                flow.join(first, other, "equal parts stay equally large")
 
 
 def index_select(flow: Flow, value: Traced, dim: int, index: Traced) -> Value:
@@ -59,6 +76,10 @@ def cat(flow: Flow, operator: Any, values: Sequence[Traced], dim: int = 0) -> Va
     values = [value for value in values if value.shape != (0,)]
     rank = len(values[0].shape)
     dim %= rank
+    for value in values:
+        for factor in flow.factors(value):
+            if dim in varies(factor) and varies(factor)[0] != dim:
+                flow.keep(factor, dim, "it is concatenated, and whole heads go")
     along = [flow.along(value, dim, "it is concatenated") for value in values]
     others = [
         Traced(
@@ -146,6 +167,25 @@ def reduce(
     return flow.made(sizes, factors)
 
 
+def extreme(
+    flow: Flow, operator: Any, value: Traced, dim: Any = None, keepdim: bool = False
+) -> Value:
+    """The largest over a dimension, and where it is; or of two tensors element by element."""
+    if isinstance(dim, Traced):
+        shape = (torch.empty(value.shape) + torch.empty(dim.shape)).shape
+        return flow.same([value, dim], shape, "they are combined element by element")
+    made = reduce(flow, operator, value, dim, keepdim)
+    return made if dim is None else (made, made)
+
+
+def norm(
+    flow: Flow, operator: Any, value: Traced, order: Any = 2, dims: Any = None,
+    keepdim: bool = False, **named: Any,
+) -> Value:  # fmt: skip
+    """A norm over dimensions: nothing can be removed along those."""
+    return reduce(flow, operator, value, dims, keepdim)
+
+
 def index(flow: Flow, operator: Any, value: Traced, indices: Sequence[Any]) -> Value:
     """Advanced indexing: nothing can be removed along indexed dimensions; others keep labels."""
     indexed = [dim for dim, one in enumerate(indices) if one is not None]
@@ -175,5 +215,16 @@ RULES: dict[Any, Rule] = {
     aten.amax: reduce,
     aten.amin: reduce,
     aten.any: reduce,
+    aten.all: reduce,
+    aten.var: reduce,
+    aten.std: reduce,
+    aten.prod: reduce,
+    aten.logsumexp: reduce,
+    aten.argmax: reduce,
+    aten.argmin: reduce,
+    aten.max: extreme,
+    aten.min: extreme,
+    aten.norm: norm,
+    aten.linalg_vector_norm: norm,
     aten.index: index,
 }

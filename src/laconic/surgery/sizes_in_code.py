@@ -14,7 +14,7 @@ from laconic.surgery.flow import Traced
 from laconic.surgery.layers import sizes
 from laconic.surgery.trace import Step, Trace
 
-Kinds = dict[tuple[str, str], dict[str, int]]
+Kinds = dict[tuple[str, str], dict[str, Any]]
 """(class of a module, attribute) → where there are such and their new values."""
 MOST_KINDS = 8
 """Kinds of attributes among which combinations are tried."""
@@ -37,10 +37,8 @@ def paddings(model: nn.Module, found: Trace, gone: Tensor) -> dict[str, Any]:
     return changed
 
 
-def candidates(
-    model: nn.Module, found: Trace, gone: Tensor
-) -> dict[tuple[str, str], dict[str, int]]:
-    """Whole numbers in modules that equal a size that a cut changes.
+def candidates(model: nn.Module, found: Trace, gone: Tensor) -> Kinds:
+    """Whole numbers, and tuples of them, in modules that equal a size that a cut changes.
 
     Returns:
         (class of the module, attribute) → ``{"layers.0.attention.heads": 3}``, its new values.
@@ -53,14 +51,24 @@ def candidates(
             module = model.get_submodule(path)
             own = {} if sizes(module) else vars(module)  # known layers are set by their tensors
             for name, value in own.items():
-                if type(value) is int and value in changed:
+                new = _changed(value, changed)
+                if new != value:
                     key = (type(module).__name__, name)
                     where = f"{path}.{name}" if path else name
-                    known.setdefault(key, {})[where] = changed[value]
+                    known.setdefault(key, {})[where] = new
             if not path:
                 break
             path = path.rpartition(".")[0]
     return known
+
+
+def _changed(value: Any, sizes: dict[int, int]) -> Any:
+    """A number, or the numbers of a tuple (``(8, 4, 4)``), after the cut."""
+    if type(value) is int:
+        return sizes.get(value, value)
+    if type(value) is tuple and all(type(part) is int for part in value):
+        return tuple(sizes.get(part, part) for part in value)
+    return value
 
 
 def _changes(found: Trace, step: Step, gone: Tensor) -> Iterator[tuple[int, int]]:

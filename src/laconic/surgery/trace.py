@@ -36,7 +36,9 @@ NAMES = {
     "constant_pad_nd": "pad",
 }
 """What people call the basic operators."""
-WHOLE = (aten.lstm, aten.gru, aten.rnn_tanh, aten.rnn_relu)
+WHOLE = (
+    aten.lstm, aten.gru, aten.rnn_tanh, aten.rnn_relu, aten.max_unpool2d, aten.max_unpool3d,
+)  # fmt: skip
 """Operators that are not taken apart into smaller ones."""
 
 
@@ -77,10 +79,11 @@ def trace(model: nn.Module, example: Example) -> Trace:
         UnsupportedError: the network cannot be traced; the message says the operation and the line.
         UsageError: the network does not run on the example.
     """
-    twin = plain(model).cpu()
+    twin = _plain(model)
     program = exported(twin, example)
     labels = Labels()
     found = Trace(labels, _tensors(twin, labels))
+    _fix_fused_attention(twin, found)
     values: dict[str, Value] = {}
     names = {
         **program.graph_signature.inputs_to_parameters,
@@ -98,6 +101,34 @@ def trace(model: nn.Module, example: Example) -> Trace:
             flow.fix(_filled(list(node.args), values), "it is an output of the network")
     _make_rectangular(found)
     return found
+
+
+def _plain(model: nn.Module) -> nn.Module:
+    """A copy on the processor without chains; refused where torch cannot copy it."""
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if nn.parameter.is_lazy(tensor):
+            raise UsageError(f"{name} has no size yet: run the network once on an example")
+    try:
+        return plain(model).cpu()
+    except RuntimeError as error:
+        if "deepcopy" not in str(error):
+            raise
+        raise UsageError(
+            "the network cannot be copied: a module of it computes its weight in a hook, as "
+            "torch.nn.utils.weight_norm does; take that off (torch.nn.utils.remove_weight_norm), "
+            "or use torch.nn.utils.parametrizations.weight_norm"
+        ) from error
+
+
+def _fix_fused_attention(model: nn.Module, found: Trace) -> None:
+    """Nothing of `torch.nn.MultiheadAttention` can be removed: `unfuse` makes it possible."""
+    for path, module in model.named_modules():
+        if not isinstance(module, nn.MultiheadAttention):
+            continue
+        flow = Flow(found.labels, Place("MultiheadAttention", path, ""))
+        because = "its heads must fill the embedding; laconic.surgery.unfuse(model) frees them"
+        for name, _ in module.named_parameters():
+            flow.fix(found.tensors[f"{path}.{name}" if path else name], because)
 
 
 def arguments(example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -121,7 +152,7 @@ def exported(model: nn.Module, example: Example) -> torch.export.ExportedProgram
     except Exception as error:
         raise UsageError(
             f"the network does not run on the example: {type(error).__name__}: {error}"
-            f"{_user_line(error)}"
+            f"{user_line(error)}"
         ) from error
     try:
         with warnings.catch_warnings():
@@ -134,20 +165,20 @@ def exported(model: nn.Module, example: Example) -> torch.export.ExportedProgram
     except Exception as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
         raise UnsupportedError(
-            f"the network cannot be traced: {type(error).__name__}: {first}{_user_line(error)}; "
+            f"the network cannot be traced: {type(error).__name__}: {first}{user_line(error)}; "
             "what depends on values of the data (an if or a loop on a tensor, .item(), .tolist()) "
             "has no fixed graph"
         ) from error
     return basic
 
 
-def _user_line(error: BaseException) -> str:
+def user_line(error: BaseException) -> str:
     """The last line of the traceback that is not torch's, with its text."""
     torch_home = str(Path(torch.__file__).parent)
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(torch_home) and frame.filename != __file__
+        if not frame.filename.startswith((torch_home, str(Path(__file__).parent)))
     ]
     if not frames:
         return ""
