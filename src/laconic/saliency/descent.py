@@ -36,7 +36,8 @@ def descent(
     """
     copy, watched = twin(model, names)
     copy.requires_grad_()
-    parameters = [each for each in copy.parameters() if each.is_floating_point()]
+    named = {n: each for n, each in copy.named_parameters() if each.is_floating_point()}
+    parameters = list(named.values())
     restricted = set(chains(model))
     zeros = {
         id(parameter): parameter.detach() != 0
@@ -50,11 +51,12 @@ def descent(
         before = {name: watched[name].detach().clone() for name in names}
         found = {}
         with torch.no_grad():
-            for parameter, gradient in zip(parameters, gradients, strict=True):
-                if not bool(torch.isfinite(gradient).all()):
+            for (name, parameter), gradient in zip(named.items(), gradients, strict=True):
+                if bad := int((~torch.isfinite(gradient)).sum()):
                     raise UsageError(
-                        f"a gradient is NaN or infinite after steps with learning rate "
-                        f"{learning_rate:g}; take a smaller one, or look for NaN in the data"
+                        f"{name}: {bad} of {gradient.numel()} gradients are NaN or infinite after "
+                        f"steps with learning rate {learning_rate:g}; take a smaller one, or look "
+                        "for NaN in the data"
                     )
                 if id(parameter) in zeros:
                     gradient = gradient * zeros[id(parameter)]
