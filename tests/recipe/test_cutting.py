@@ -158,6 +158,8 @@ def test_per_layer_targets_come_from_a_sensitivity_analysis(tmp_path):
     ("kind", "arguments", "message"),
     [
         ("cut", {"fraction": 1.0}, r"cut: fraction 1 is outside \[0, 1\)"),
+        ("cut", {"fraction": {"0": 0.5, "2": 1.5}}, r"cut: 2: fraction 1.5 is outside \[0, 1\)"),
+        ("prune", {"sparsity": {"0": 0.5, "2": 1.5}}, "prune: 2: sparsity 1.5 is outside"),
         ("cut", {"fraction": 0.5, "round_to": 0}, "cut: round_to is 0; 1 or more is needed"),
         ("cut", {"fraction": 0.5, "scope": "layer"}, "no scope is named 'layer'; there are: group"),
         ("cut", {"fraction": {"a": 0.5}, "scope": "global"}, "a table of fractions is by group"),

@@ -137,7 +137,7 @@ WRONG_ARGUMENTS = {
     "no layers at all": ("share", {"bits": 5, "layers": []}, "share: layers is empty: []"),
     "an empty table": ("prune", {"sparsity": {}}, "prune: sparsity is empty: {}"),
     "a table in a table": ("prune", {"sparsity": {"a": {"b": 0.1}}}, "a table of numbers is ne"),
-    "bits out of range in a table": ("share", {"bits": {"a": 5, "b": 99}}, "share: bits 99 is"),
+    "bits out of range in a table": ("share", {"bits": {"a": 5, "b": 99}}, "share: b: bits 99 is"),
     "a negative axis": ("uniform", {"bits": 4, "axis": -1}, "uniform: axis -1 is negative"),
     "an unknown start": (
         "share", {"bits": 4, "start": "random"},
@@ -167,7 +167,7 @@ WRONG_ARGUMENTS = {
     "a wrong mask": ("prune-n-m", {"n": 4, "m": 4}, "prune-n-m: 4:4 keeps 4 of every 4 weights"),
     "a wrong mask in a table": (
         "prune-blocks", {"sparsity": 0.5, "rows": {"a": 4, "b": 0}, "columns": 1},
-        "prune-blocks: a block of 0 x 1 weights is none",
+        "prune-blocks: b: a block of 0 x 1 weights is none",
     ),
     "an unknown optimizer": ("fit", {"epochs": 1, "optimizer": "x"}, "no optimizer is named"),
     "an unknown schedule": ("fit", {"epochs": 1, "schedule": "x"}, "fit: no schedule is named"),

@@ -170,7 +170,8 @@ def test_a_learned_mask_survives_training_and_a_resume(tmp_path, runner):
     [
         ({"begin": 0.5, "end": 0.2}, "agp: the schedule begins at 0.5 and ends at 0.2; end must"),
         ({"sparsity": 1.2}, r"agp: sparsity 1.2 is outside \[0, 1\)"),
-        ({"sparsity": {"0": 0.5, "2": 0.1}, "initial": 0.3}, "agp: the sparsity goes from 0.3 to"),
+        ({"sparsity": {"0": 0.5, "2": 1.2}}, r"agp: 2: sparsity 1.2 is outside \[0, 1\)"),
+        ({"sparsity": {"0": 0.5, "2": 0.1}, "initial": 0.3}, "agp: 2: the sparsity goes from"),
         ({"epochs": 0}, "agp: epochs is 0; gradual pruning needs 1 or more"),
         ({"optimizer": "adamax"}, "agp: no optimizer is named 'adamax'"),
         ({"end": "late"}, "agp: end is 'late'; a whole number or a number is needed"),

@@ -91,3 +91,23 @@ def each_choice(arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     }
     for row in range(max(map(len, choices.values()), default=1)):
         yield {name: values[min(row, len(values) - 1)] for name, values in choices.items()}
+
+
+def check_choices(check: Callable[..., object], arguments: Mapping[str, Any]) -> None:
+    """Call `check` with every choice; what it refuses in the only table is named by its pattern.
+
+    Examples:
+        >>> from laconic.prune import Prune
+        >>> check_choices(Prune, {"sparsity": {"conv*": 0.3, "fc*": 1.2}})
+        Traceback (most recent call last):
+        ...
+        laconic.errors.UsageError: fc*: sparsity 1.2 is outside [0, 1); did you mean 0.12?
+    """
+    tables = [list(value) for value in arguments.values() if isinstance(value, dict)]
+    for row, choice in enumerate(each_choice(arguments)):
+        try:
+            check(**choice)
+        except UsageError as error:
+            if len(tables) != 1:
+                raise
+            raise UsageError(f"{tables[0][row]}: {error}") from error

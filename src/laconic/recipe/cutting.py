@@ -9,7 +9,7 @@ from torch import nn
 
 from laconic.errors import UsageError
 from laconic.measure.sensitivity import read_sensitivity
-from laconic.recipe.arguments import each_choice
+from laconic.recipe.arguments import check_choices
 from laconic.recipe.context import Arguments, Context, Layers
 from laconic.recipe.pruning import prune_stage, scores_of
 from laconic.recipe.scoring import Choice, check_saliency, training_data
@@ -172,12 +172,15 @@ def check_cut(
         raise UsageError(f"no scope is named {scope!r}; there are: {', '.join(CUT_SCOPES)}")
     if isinstance(fraction, dict) and scope != "group":
         raise UsageError(f"a table of fractions is by group; scope {scope!r} contradicts it")
-    for choice in each_choice({"fraction": fraction}):
-        if not 0 <= choice["fraction"] < 1:
-            raise UsageError(f"fraction {choice['fraction']:g} is outside [0, 1)")
+    check_choices(_check_fraction, {"fraction": fraction})
     stays("a group", max(1, round_to), 0.0, round_to)
     check_saliency(saliency, per_channel=True)
     check_examples(examples=examples)
+
+
+def _check_fraction(fraction: float) -> None:
+    if not 0 <= fraction < 1:
+        raise UsageError(f"fraction {fraction:g} is outside [0, 1)")
 
 
 def check_examples(*, examples: int) -> None:

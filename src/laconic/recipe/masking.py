@@ -16,7 +16,7 @@ from laconic.prune import (
     supermasks,
 )
 from laconic.prune.gradual import check_schedule
-from laconic.recipe.arguments import each_choice
+from laconic.recipe.arguments import check_choices
 from laconic.recipe.context import Context, Layers, by_layer
 from laconic.recipe.loop import check_training, train
 from laconic.represent import represent_layers, weights
@@ -83,8 +83,11 @@ def check_agp(
     check_training(epochs=epochs, **arguments)
     if epochs < 1:
         raise UsageError(f"epochs is {epochs}; gradual pruning needs 1 or more")
-    finals = [choice["sparsity"] for choice in each_choice({"sparsity": sparsity})]
-    check_schedule(finals, initial, begin, end, frequency)
+    check_schedule([], initial, begin, end, frequency)
+    check_choices(
+        lambda sparsity: check_schedule([sparsity], initial, begin, end, frequency),
+        {"sparsity": sparsity},
+    )
 
 
 def supermask_stage(

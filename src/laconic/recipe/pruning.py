@@ -8,7 +8,7 @@ from typing import Any
 
 from laconic.errors import UsageError
 from laconic.prune import SCOPES, Mask, Prune
-from laconic.recipe.arguments import each_choice, with_arguments_of
+from laconic.recipe.arguments import check_choices, with_arguments_of
 from laconic.recipe.context import Arguments, Context, Layers, by_layer
 from laconic.recipe.scoring import Choice, check_saliency, make_saliency, training_data
 from laconic.represent import represent_layers, weights
@@ -92,8 +92,7 @@ def check_mask(
     check_saliency(saliency, per_channel=False)
     if examples < 1:
         raise UsageError(f"a saliency looks at {examples} examples; it needs at least 1")
-    for choice in each_choice(arguments):
-        step(**choice)
+    check_choices(step, arguments)
 
 
 def _tables(arguments: Arguments) -> Arguments:

@@ -9,7 +9,7 @@ from typing import Any
 
 from laconic.errors import UsageError
 from laconic.recipe import compensation, cutting, greedy, pruning, training
-from laconic.recipe.arguments import each_choice, with_arguments_of
+from laconic.recipe.arguments import check_choices, with_arguments_of
 from laconic.recipe.context import Arguments, Context, Layers, by_layer
 from laconic.represent import Step, represent_layers
 from laconic.train import step_names
@@ -34,8 +34,7 @@ def step_stage(kind: str, step: type[Step]) -> Callable[..., None]:
 
 def check_step(step: type[Step], *, layers: Layers, **arguments: Any) -> None:
     """Raise what the step's constructor would raise of these arguments."""
-    for choice in each_choice(arguments):
-        step(**choice)
+    check_choices(step, arguments)
 
 
 def installed(own: Iterable[str]) -> dict[str, Callable[..., None]]:
