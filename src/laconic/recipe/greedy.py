@@ -65,7 +65,7 @@ def greedy_cut_stage(
         layers: patterns for layers whose rows make the channels.
         saliency: of channels.
         per_round: units that go at a time.
-        steps: of training between.
+        steps: of training between; at most those of an epoch.
         learning_rate: the paper's released settings by default.
         optimizer: of each round, begun anew.
         weight_decay: as in `fit`.
