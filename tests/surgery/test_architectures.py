@@ -144,6 +144,37 @@ class Cells(nn.Module):
         return self.out(hidden)
 
 
+class Aside(nn.Module):
+    """A classifier beside the network, whose answer counts in training alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 6, 3)
+        self.aside, self.out = nn.Conv2d(8, 4, 1), nn.Conv2d(6, 4, 1)
+
+    def forward(self, images):
+        maps = self.first(images).relu()
+        aside = self.aside(maps)
+        result = self.out(self.second(maps).relu())
+        return (result, aside) if self.training else result
+
+
+class Sharp(nn.Module):
+    """Attention whose queries and keys are normalised in each head (Qwen3, Swin V2)."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.norm, self.out = nn.Linear(24, 72), nn.LayerNorm(8), nn.Linear(24, 5)
+
+    def forward(self, tokens):
+        q, k, v = (
+            part.unflatten(-1, (-1, 8)).transpose(1, 2) for part in self.qkv(tokens).chunk(3, -1)
+        )
+        q, k = self.norm(q), functional.normalize(k, dim=-1)
+        mixed = functional.scaled_dot_product_attention(q, k, v)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
 IMAGES = [noise(2, 3, 16, 16), noise(2, 3, 16, 16, seed=6), noise(3, 3, 16, 16)]
 NETWORKS = {
     "channels that are shuffled": (
@@ -155,6 +186,8 @@ NETWORKS = {
     "weight norm": (lambda: normalised(parametrizations.weight_norm), IMAGES),
     "spectral norm": (lambda: normalised(parametrizations.spectral_norm), IMAGES),
     "partial rotary positions": (Partial, [noise(2, 5, 24), noise(1, 5, 24, seed=6)]),
+    "heads that are normalised": (Sharp, [noise(2, 5, 24), noise(1, 9, 24)]),
+    "an answer that nobody uses": (Aside, [*IMAGES, noise(1, 3, 8, 8)]),
     "a bilinear layer": (Pairs, [(noise(2, 5), noise(2, 4)), (noise(3, 5), noise(3, 4))]),
     "recurrent cells": (Cells, [torch.arange(8).reshape(2, 4), torch.arange(15).reshape(3, 5)]),
     "volumes": (
@@ -186,6 +219,18 @@ def test_heads_go_whole_where_some_of_their_features_turn_with_the_position():
     sizes = {str(part): groups["q"].size for part in groups["q"].slices}
     assert groups["q"].size == 3
     assert "k.weight: rows, 8 each" in sizes
+
+
+def test_heads_go_whole_where_their_features_are_normalised():
+    groups = Groups(seeded(Sharp), noise(2, 5, 24))
+    assert [(group.size, group.slices[0].each) for group in groups.values()] == [(3, 24)]
+
+
+def test_classes_of_an_answer_that_nobody_uses_stay():
+    groups = Groups(seeded(Aside), IMAGES[0])
+    assert list(groups) == ["first", "second"]
+    assert "aside.weight: columns" in {str(part) for part in groups["first"].slices}
+    assert groups.fixed()["aside.weight"].endswith("nobody uses it")
 
 
 def test_a_weight_that_torch_computes_becomes_a_plain_one_and_the_rest_stay():

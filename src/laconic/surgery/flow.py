@@ -81,12 +81,19 @@ class Flow:
         return None if found is None else self.labels.roots(found)
 
     def fix(self, value: Value, because: str, dims: Sequence[int] | None = None) -> None:
-        """Nothing of this value can be removed (along some of its dimensions)."""
+        """Nothing of this value can be removed; or nothing along some of its dimensions.
+
+        What varies along other dimensions as well (the features of heads) then goes whole.
+        """
         for traced in leaves(value):
             wanted = {dim % len(traced.shape) for dim in dims} if dims is not None else None
             for factor in self.factors(traced):
-                if wanted is None or wanted & set(varies(factor)):
+                along = set(varies(factor)) if wanted is None else wanted & set(varies(factor))
+                if len(along) == len(varies(factor)):
                     self.labels.fix(factor, self.place, because)
+                    continue
+                for dim in along:
+                    self.join(factor, factor.narrow(dim, 0, 1), f"{because}, and it goes whole")
 
     def same(self, values: Sequence[Traced], shape: Sequence[int], because: str) -> Traced:
         """A tensor of `shape` whose positions go with those of all `values`, broadcast to it."""

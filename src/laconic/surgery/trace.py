@@ -5,7 +5,8 @@ from __future__ import annotations
 import operator
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,7 @@ def trace(model: nn.Module, example: Example) -> Trace:
             place = Place("output", "", "")
             flow = Flow(labels, place)
             flow.fix(_filled(list(node.args), values), "it is an output of the network")
+    _fix_unused(program, values, found)
     _make_rectangular(found)
     return found
 
@@ -161,7 +163,8 @@ def exported(model: nn.Module, example: Example) -> torch.export.ExportedProgram
             table = dict(torch.export.default_decompositions())
             for whole in [op for op in table if getattr(op, "overloadpacket", None) in WHOLE]:
                 del table[whole]
-            basic: torch.export.ExportedProgram = program.run_decompositions(table)
+            with _dead_code_kept():
+                basic: torch.export.ExportedProgram = program.run_decompositions(table)
     except Exception as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
         raise UnsupportedError(
@@ -170,6 +173,39 @@ def exported(model: nn.Module, example: Example) -> torch.export.ExportedProgram
             "has no fixed graph"
         ) from error
     return basic
+
+
+@contextmanager
+def _dead_code_kept() -> Iterator[None]:
+    """Graphs keep what nobody uses: the network computes it all the same, and must not fail."""
+    remove = torch.fx.Graph.eliminate_dead_code
+    torch.fx.Graph.eliminate_dead_code = lambda self, *rest: False  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        torch.fx.Graph.eliminate_dead_code = remove  # type: ignore[method-assign]
+
+
+def _fix_unused(
+    program: torch.export.ExportedProgram, values: dict[str, Value], found: Trace
+) -> None:
+    """What is computed and used by nobody stays, where it has no share in what is used."""
+    nodes = list(program.graph.nodes)
+    used = {node for node in nodes if node.op == "output"}
+    for node in reversed(nodes):
+        if node in used:
+            used.update(node.all_input_nodes)
+    kept = [leaf for node in nodes if node in used for leaf in leaves(values.get(node.name))]
+    labels = [found.labels.roots(factor).reshape(-1) for leaf in kept for factor in leaf.factors]
+    known = torch.cat([torch.zeros(1, dtype=torch.int64), *labels])
+    for node in nodes:
+        if node.op != "call_function" or node in used or node.users:
+            continue
+        for leaf in leaves(values.get(node.name)):
+            for factor in leaf.factors:
+                roots = found.labels.roots(factor).reshape(-1)
+                alone = roots[~torch.isin(roots, known)]
+                found.labels.fix(alone, _place(node), "nobody uses it")
 
 
 def user_line(error: BaseException) -> str:
