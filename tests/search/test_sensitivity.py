@@ -13,6 +13,7 @@ from laconic.prune import Prune
 from laconic.report.sensitivity import picture
 from laconic.represent import represent
 from laconic.search import Setting, analyse
+from laconic.surgery import Groups, unfuse
 from laconic.train import ArrayTask, evaluate
 
 
@@ -146,3 +147,29 @@ def test_a_level_that_is_missing_or_no_number_is_no_target():
     half = Sensitivity({"levels": [0.5, 0.9]}, "error_percent", False, 1.0, ["b"], points)
     with pytest.raises(DataError, match=r"b was not measured at 0.9 yet; let the analysis finish"):
         half.targets(0.1)
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Linear(6, 8)
+        self.attention = nn.MultiheadAttention(8, 4, batch_first=True)
+        self.out = nn.Linear(8, 2)
+
+    def forward(self, rows):
+        embedded = self.embed(rows)[:, None]
+        return self.out(self.attention(embedded, embedded, embedded, need_weights=False)[0][:, 0])
+
+
+def with_attention():
+    torch.manual_seed(0)
+    return Attention(), task()
+
+
+def test_heads_of_torchs_attention_have_targets_as_the_stage_cut_needs_them(tmp_path):
+    setting = Setting(kind="filters", saliency="l1", levels=(0.5,))
+    found = analyse(with_attention, setting, tmp_path / "s.json")
+    network = with_attention()[0]
+    unfuse(network)
+    assert found.layers == list(Groups(network, task().example_input))
+    assert any("attention" in layer for layer in found.layers)

@@ -21,7 +21,7 @@ from laconic.prune import Prune, check_sparsity
 from laconic.recipe.scoring import Choice, check_saliency, make_saliency
 from laconic.represent import plain, represent_layers, weights
 from laconic.saliency import Data
-from laconic.surgery import Groups, lowest_of_each, matching, unit_scores
+from laconic.surgery import Groups, lowest_of_each, matching, unfuse, unit_scores
 from laconic.surgery.cut import without
 from laconic.surgery.remove import zeroed
 from laconic.train import Shortened, Task, evaluate, make_fabric
@@ -79,6 +79,7 @@ class Analysis:
             self.layers = list(weights(self.model, setting.layers))
             self.scores = saliency.scores(self.model, self.layers, data)
             return
+        unfuse(self.model)  # as the stage cut does, which takes the result
         self.groups = Groups(self.model, task.example_input)
         chosen = {name for pattern in setting.layers for name in matching(self.groups, pattern)}
         self.layers = [
