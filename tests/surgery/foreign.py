@@ -145,10 +145,58 @@ def levit() -> tuple[nn.Module, Example]:
     return hf.LevitForImageClassification(config), image(64)
 
 
+def gpt_neox() -> tuple[nn.Module, Example]:
+    """Only some features of a head turn with the position; query, key, value in one weight."""
+    return hf.GPTNeoXForCausalLM(hf.GPTNeoXConfig(**BERT, use_cache=False)), tokens()
+
+
+def qwen3() -> tuple[nn.Module, Example]:
+    """Queries and keys are normalised in each head."""
+    return hf.Qwen3ForCausalLM(hf.Qwen3Config(**LLAMA, head_dim=8)), tokens()
+
+
+def swinv2() -> tuple[nn.Module, Example]:
+    config = hf.Swinv2Config(
+        image_size=32, patch_size=4, embed_dim=16, depths=[1, 2], num_heads=[2, 4], window_size=4
+    )
+    return hf.Swinv2ForImageClassification(config), image()
+
+
+def mamba() -> tuple[nn.Module, Example]:
+    config = hf.MambaConfig(
+        **TEXT, hidden_size=16, state_size=4, num_hidden_layers=1, use_cache=False
+    )
+    return hf.MambaForCausalLM(config), tokens()
+
+
+def wav2vec2() -> tuple[nn.Module, Example]:
+    """A convolution with weight norm."""
+    config = hf.Wav2Vec2Config(
+        vocab_size=20, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=48, conv_dim=(8, 8, 10), conv_stride=(5, 2, 2), conv_kernel=(10, 3, 3),
+        num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=4,
+    )  # fmt: skip
+    return hf.Wav2Vec2ForCTC(config), {"input_values": torch.randn(1, 800)}
+
+
+def detr() -> tuple[nn.Module, Example]:
+    backbone = hf.ResNetConfig(
+        embedding_size=8, hidden_sizes=[16, 32], depths=[1, 1], out_features=["stage2"]
+    )
+    config = hf.DetrConfig(
+        use_timm_backbone=False, backbone=None, backbone_config=backbone, d_model=32,
+        encoder_layers=1, decoder_layers=1, encoder_attention_heads=4, decoder_attention_heads=4,
+        encoder_ffn_dim=48, decoder_ffn_dim=48, num_queries=5,
+    )  # fmt: skip
+    return hf.DetrForObjectDetection(config), image(64)
+
+
 QUICK = {"gpt2": gpt2, "swin": swin, "llama": llama}
 SLOW = {
     "resnet": resnet, "mobilenet_v2": mobilenet_v2, "convnext": convnext,
     "efficientnet": efficientnet, "vit": vit, "bert": bert, "t5": t5, "regnet": regnet,
     "mobilevit": mobilevit, "segformer": segformer, "distilbert": distilbert, "opt": opt,
     "qwen2": qwen2, "albert": albert, "deit": deit, "poolformer": poolformer, "levit": levit,
+    "gpt_neox": gpt_neox, "qwen3": qwen3, "swinv2": swinv2, "mamba": mamba, "wav2vec2": wav2vec2,
+    "detr": detr,
 }  # fmt: skip

@@ -144,6 +144,20 @@ class Cells(nn.Module):
         return self.out(hidden)
 
 
+class Summed(nn.Module):
+    """Attention in Einstein's notation: bare parameters ``[heads, inputs, features]``."""
+
+    def __init__(self):
+        super().__init__()
+        self.q, self.k, self.v = (nn.Parameter(torch.randn(3, 12, 4) / 3) for _ in range(3))
+        self.o, self.out = nn.Parameter(torch.randn(3, 4, 12) / 3), nn.Linear(12, 5)
+
+    def forward(self, tokens):
+        q, k, v = (torch.einsum("btd,hde->bhte", tokens, part) for part in (self.q, self.k, self.v))
+        scores = torch.einsum("bhie,bhje->bhij", q, k).softmax(-1)
+        return self.out(torch.einsum("bhij,bhje,hed->bid", scores, v, self.o))
+
+
 class Aside(nn.Module):
     """A classifier beside the network, whose answer counts in training alone."""
 
@@ -187,6 +201,7 @@ NETWORKS = {
     "spectral norm": (lambda: normalised(parametrizations.spectral_norm), IMAGES),
     "partial rotary positions": (Partial, [noise(2, 5, 24), noise(1, 5, 24, seed=6)]),
     "heads that are normalised": (Sharp, [noise(2, 5, 24), noise(1, 9, 24)]),
+    "heads in Einstein's notation": (Summed, [noise(2, 5, 12), noise(1, 9, 12)]),
     "an answer that nobody uses": (Aside, [*IMAGES, noise(1, 3, 8, 8)]),
     "a bilinear layer": (Pairs, [(noise(2, 5), noise(2, 4)), (noise(3, 5), noise(3, 4))]),
     "recurrent cells": (Cells, [torch.arange(8).reshape(2, 4), torch.arange(15).reshape(3, 5)]),

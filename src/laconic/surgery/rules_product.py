@@ -90,13 +90,36 @@ def _contract(flow: Flow, ours: list[Tensor], theirs: list[Tensor], size: int) -
         for factor in (*ours, *theirs):
             flow.labels.fix(factor, flow.place, f"{because}, and one side has fixed sizes")
         return
-    first = ours[0]
-    for factor in (*ours[1:], *theirs):
-        flow.join(first, factor, because)
+    if not _alike(flow, ours, theirs, because):
+        for factor in (*ours[1:], *theirs):
+            flow.join(ours[0], factor, because)
     for factor in (*ours, *theirs):
         if len(varies(factor)) > 1:
             # In each matrix of a batch other columns: heads go whole.
             flow.join(factor, factor.narrow(-1, 0, 1), "a head goes whole")
+
+
+def _alike(flow: Flow, ours: list[Tensor], theirs: list[Tensor], because: str) -> bool:
+    """Join factor by factor where both sides part the dimension alike: heads and their features."""
+    if not 1 < len(ours) == len(theirs):
+        return False
+    pairs = []
+    for one in ours:
+        same = [other for other in theirs if _parts(one) == _parts(other)]
+        if len(same) != 1 or len(varies(one)) > 1:
+            return False
+        pairs.append((one, same[0]))
+    for one, other in pairs:
+        flow.join(one, other, because)
+    return True
+
+
+def _parts(factor: Tensor) -> list[int]:
+    """For each place the first one with the same label."""
+    first: dict[int, int] = {}
+    return [
+        first.setdefault(label, place) for place, label in enumerate(factor.reshape(-1).tolist())
+    ]
 
 
 def _batch_part(flow: Flow, factor: Tensor) -> Tensor:
