@@ -6,6 +6,8 @@ from check_surgery import check_surgery
 from torch import nn
 
 from laconic.errors import UnsupportedError
+from laconic.prune import Prune
+from laconic.represent import represent
 from laconic.surgery import Groups, HeadAttention, unfuse
 
 
@@ -73,3 +75,10 @@ def test_heads_of_torchs_own_transformer_go():
 def test_added_keys_are_refused():
     with pytest.raises(UnsupportedError, match="an attention with added keys cannot be taken"):
         HeadAttention(nn.MultiheadAttention(8, 2, add_bias_kv=True))
+
+
+def test_restricted_attention_is_refused_because_its_chain_would_be_lost():
+    model = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    represent(model.self_attn, Prune(0.5), "in_proj_weight")
+    with pytest.raises(UnsupportedError, match="chains would be lost; cut, or call unfuse, before"):
+        unfuse(model)

@@ -11,6 +11,7 @@ from torch.nn import functional
 from laconic import zoo
 from laconic.errors import MismatchError, UnsupportedError, UsageError
 from laconic.prune import Prune
+from laconic.quantize import Uniform
 from laconic.represent import chains, represent
 from laconic.share import Share
 from laconic.surgery import Cut, Groups, apply_cut, remove
@@ -252,3 +253,15 @@ def test_what_stays_has_a_reason():
     because = Groups(normed, noise(1, 3)).fixed()["0.weight"]
     assert because.startswith("layer_norm (1")
     assert because.endswith("mean and variance are over all of them")
+
+
+@pytest.mark.parametrize("axis", [0, None], ids=["a scale a channel", "one scale"])
+def test_scales_of_channels_go_with_them(axis):
+    model = seeded(zoo.resolve_model, "lenet5")
+    represent(model.conv2, Uniform(bits=4, axis=axis))
+    represent(model.conv2, Share(bits=2), "bias")
+    before = model.conv2.weight.detach().clone(), model.conv2.bias.detach().clone()
+    remove(model, noise(1, 1, 28, 28), {"conv2": [3, 20]})
+    stays = [row for row in range(50) if row not in (3, 20)]
+    assert torch.equal(model.conv2.weight, before[0][stays])
+    assert torch.equal(model.conv2.bias, before[1][stays])

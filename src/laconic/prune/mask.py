@@ -23,6 +23,7 @@ class Mask(Step):
     """
 
     learnt = ("mask",)
+    placed = ("mask",)
     mask: Tensor | None
 
     def __init__(self) -> None:

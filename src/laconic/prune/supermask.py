@@ -38,6 +38,7 @@ class Supermask(Grid):
 
     form: ClassVar[FileForm] = "uniform"
     learnt = ("scores", "deviation", "settled")
+    placed = ("scores",)
     scores: nn.Parameter | None
     deviation: Tensor | None
     settled: Tensor | None

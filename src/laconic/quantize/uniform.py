@@ -72,6 +72,10 @@ class UniformGrid(Grid):
         self.scale = scale
         self.lowest, self.highest = lowest.to(torch.int32), highest.to(torch.int32)
 
+    def along(self, name: str, dim: int) -> int | None:
+        """A scale and its range for each channel go with the channel."""
+        return 0 if dim == self.axis else None
+
     def _shaped(self, name: str, dimensions: int) -> Tensor:
         table = fitted(self, name)
         if self.axis is None:

@@ -48,7 +48,7 @@ def select_places(model: nn.Module, kept: Mapping[str, Places]) -> None:
         if id(present) not in made:
             made[id(present)] = _cut(name, present, places)
             if parametrize.is_parametrized(module, key):
-                _cut_chain(module, key, present, places)
+                _cut_chain(module, key, places)
         shared = made[id(present)]
         for other, other_key in holders.values():
             if _present(other, other_key) is present:
@@ -126,19 +126,17 @@ def _cut(name: str, tensor: Tensor, places: Places) -> Tensor:
     return value
 
 
-def _cut_chain(module: nn.Module, key: str, weight: Tensor, places: Places) -> None:
-    """What a step learnt for each place of the weight shrinks with it."""
+def _cut_chain(module: nn.Module, key: str, places: Places) -> None:
+    """What a step learnt for each place or channel of the weight shrinks with it."""
     for step in chain(module, key):
         for name in step.learnt:
             learnt = getattr(step, name)
-            if learnt is None or learnt.ndim != weight.ndim:
+            if learnt is None:
                 continue
-            own = {
-                dim: indices
-                for dim, indices in places.items()
-                if learnt.shape[dim] == weight.shape[dim] > 1
-            }
-            setattr(step, name, _cut(name, learnt, own))
+            along = {step.along(name, dim): indices for dim, indices in places.items()}
+            own = {dim: indices for dim, indices in along.items() if dim is not None}
+            if own:
+                setattr(step, name, _cut(name, learnt, own))
 
 
 def _replace(module: nn.Module, key: str, value: Tensor) -> None:

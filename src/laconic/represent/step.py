@@ -31,6 +31,8 @@ class Step(nn.Module, ABC):
 
     learnt: ClassVar[tuple[str, ...]] = ()
     """Names of the buffers and parameters that `fit` sets."""
+    placed: ClassVar[tuple[str, ...]] = ()
+    """Those of them that hold a value for each place of the weight, in its shape."""
 
     @abstractmethod
     def fit(self, weight: Tensor) -> None:
@@ -47,6 +49,13 @@ class Step(nn.Module, ABC):
         Zeros of `weight` stay zero (a Step later in a chain keeps what an earlier one gained),
         and no -0.0 appears.
         """
+
+    def along(self, name: str, dim: int) -> int | None:
+        """Along which dimension a learnt tensor follows dimension `dim` of the weight, if any.
+
+        Where places of the weight are removed, so are those of what was learnt.
+        """
+        return dim if name in self.placed else None
 
     @property
     def configuration(self) -> dict[str, Any]:

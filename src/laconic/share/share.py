@@ -36,6 +36,7 @@ class Share(Grid):
     """
 
     learnt = ("assignments", "codebook")
+    placed = ("assignments",)
     assignments: Tensor | None
     codebook: nn.Parameter | None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
 
 from laconic.errors import UnsupportedError
 
@@ -25,6 +26,11 @@ class HeadAttention(nn.Module):
         super().__init__()
         if given.bias_k is not None or given.add_zero_attn:
             raise UnsupportedError("an attention with added keys cannot be taken apart")
+        if any(parametrize.is_parametrized(module) for module in given.modules()):
+            raise UnsupportedError(
+                "an attention whose weights are restricted cannot be taken apart: their chains "
+                "would be lost; cut, or call unfuse, before pruning and quantizing it"
+            )
         self.head_size = given.head_dim
         self.batch_first = given.batch_first
         self.dropout = given.dropout
