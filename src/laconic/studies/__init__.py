@@ -2,6 +2,7 @@
 
 from laconic.studies.coding import CODING
 from laconic.studies.han import HAN
+from laconic.studies.language import AGP_LSTM, CLASS_SCOPES, LOAD_BALANCE
 from laconic.studies.lenet import LENET5, LENET_300_100
 from laconic.studies.lottery import LOTTERY
 from laconic.studies.second_order import SECOND_ORDER
@@ -18,7 +19,18 @@ from laconic.studies.study import (
 )
 
 STUDIES: dict[str, Study] = {
-    study.name: study for study in (LENET_300_100, LENET5, CODING, HAN, LOTTERY, SECOND_ORDER)
+    study.name: study
+    for study in (
+        LENET_300_100,
+        LENET5,
+        CODING,
+        HAN,
+        LOTTERY,
+        SECOND_ORDER,
+        CLASS_SCOPES,
+        AGP_LSTM,
+        LOAD_BALANCE,
+    )
 }
 
 __all__ = [
