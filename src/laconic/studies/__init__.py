@@ -1,6 +1,7 @@
 """A paper's table each: a recipe, the published numbers, ours."""
 
 from laconic.studies.coding import CODING
+from laconic.studies.dropneuron import DROPNEURON
 from laconic.studies.han import HAN
 from laconic.studies.language import AGP_LSTM, CLASS_SCOPES, LOAD_BALANCE
 from laconic.studies.lenet import LENET5, LENET_300_100
@@ -27,6 +28,7 @@ STUDIES: dict[str, Study] = {
         HAN,
         LOTTERY,
         SECOND_ORDER,
+        DROPNEURON,
         CLASS_SCOPES,
         AGP_LSTM,
         LOAD_BALANCE,

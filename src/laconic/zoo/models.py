@@ -7,13 +7,14 @@ from functools import partial
 
 from torch import nn
 
-from laconic.zoo.lenet import LeNet5, LeNet300
+from laconic.zoo.lenet import LeNet5, LeNet300, WideLeNet5
 from laconic.zoo.lstm import LanguageLSTM
 from laconic.zoo.resnet import ProjectionResNet, ResNet
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "lenet-300-100": LeNet300,
     "lenet5": LeNet5,
+    "lenet5-wide": WideLeNet5,
     "resnet20": partial(ResNet, 20),
     "resnet32": partial(ResNet, 32),
     "resnet44": partial(ResNet, 44),
