@@ -197,3 +197,15 @@ def test_a_grouped_convolution_of_which_nothing_goes_stays_as_it_is():
         model[1].w[0] = 0
     with pytest.raises(UnsupportedError, match="a grouped convolution cannot lose"):
         absorb(model)
+
+
+def test_an_activation_that_makes_something_of_zero_is_refused_where_neurons_go():
+    layers = [nn.Linear(8, 6), nn.ReLU(), nn.Sigmoid(), nn.Linear(6, 2)]
+    model = choose(with_tsrelu(nn.Sequential(*layers)))
+    with pytest.raises(
+        UnsupportedError, match=r"Sigmoid\(\) after a TsReLU: it may make something"
+    ):
+        absorb(model)
+    with torch.no_grad():
+        activations(model)[0].w.fill_(1.0)
+    torch.testing.assert_close(absorb(model)(inputs(8)), model(inputs(8)))

@@ -1,41 +1,34 @@
 """Two gloo processes choose, learn and keep the same masks, which are those of one process."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).with_name("two_processes_masks.py")
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 RECIPES = ["gradual", "proximal", "penalised", "supermask"]
 
 pytestmark = pytest.mark.slow
 
 
-def launch(folder: Path, *launcher: str) -> list[dict]:
+def ended(folder: Path) -> list[dict]:
     """The weights that each process ended with, by recipe and name."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error::UserWarning"}
-    done = subprocess.run(
-        [sys.executable, *launcher, str(SCRIPT), str(folder)],
-        env=environment, capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory) -> dict:
-    (found,) = launch(tmp_path_factory.mktemp("one"))
+def one(launch, tmp_path_factory) -> dict:
+    folder = tmp_path_factory.mktemp("one")
+    launch("two_processes_masks.py", folder, processes=1)
+    (found,) = ended(folder)
     return found
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory) -> list[dict]:
-    return launch(tmp_path_factory.mktemp("two"), *TORCHRUN)
+def two(launch, tmp_path_factory) -> list[dict]:
+    folder = tmp_path_factory.mktemp("two")
+    launch("two_processes_masks.py", folder)
+    return ended(folder)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

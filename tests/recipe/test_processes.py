@@ -1,8 +1,5 @@
 """Two gloo processes run a recipe as one does: one set of receipts, one file."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +9,7 @@ from laconic import runtime
 from laconic.container import LacFile
 from laconic.measure import read
 
-SCRIPT = Path(__file__).with_name("two_processes.py")
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-
 pytestmark = pytest.mark.slow
-
-
-def launch(folder: Path, *launcher: str) -> list[str]:
-    """What the processes said, one line each."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error::UserWarning"}
-    done = subprocess.run(
-        [sys.executable, *launcher, str(SCRIPT), str(folder)],
-        env=environment, capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == ""
-    return sorted(done.stderr.splitlines())
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +19,14 @@ def folders(tmp_path_factory) -> dict[int, Path]:
 
 
 @pytest.fixture(scope="module")
-def said(folders) -> dict[int, list[str]]:
-    return {1: launch(folders[1]), 2: launch(folders[2], *TORCHRUN)}
+def said(launch, folders) -> dict[int, list[str]]:
+    """Number of processes → what they said, one line each."""
+    found = {}
+    for count, folder in folders.items():
+        done = launch("two_processes.py", folder, processes=count)
+        assert done.stdout == ""
+        found[count] = sorted(done.stderr.splitlines())
+    return found
 
 
 def test_both_processes_have_all_receipts_and_the_first_alone_reports(said):
@@ -76,13 +64,8 @@ def test_two_processes_score_as_one(said, folders):
 SALIENCIES = ("rank", "fisher", "wanda")
 
 
-def test_the_masks_of_every_stage_are_the_same_in_both_processes():
-    command = [sys.executable, *TORCHRUN, str(SCRIPT.with_name("two_masks.py"))]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
-    assert done.returncode == 0, done.stderr
+def test_the_masks_of_every_stage_are_the_same_in_both_processes(launch):
+    done = launch("two_masks.py")
     lines = [line.split() for line in done.stderr.splitlines() if line.startswith(SALIENCIES)]
     first, second = ({title: digest for title, rank, digest in lines if rank == r} for r in "01")
     assert first == second

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from laconic import zoo
-from laconic.errors import PatternError, UsageError
+from laconic.errors import PatternError, UnsupportedError, UsageError
 from laconic.surgery import Groups, lowest_of_all, lowest_of_each, matching, unit_scores
 
 
@@ -99,3 +99,14 @@ def test_over_all_groups_the_weak_one_loses_more_but_never_all():
     assert units["2"] == [0, 1, 2, 3, 4, 5, 6]
     rounded = lowest_of_all(groups, own, 0.5, round_to=4)
     assert rounded == {"2": [0, 1, 3, 6]} or len(rounded["2"]) == 4
+
+
+def test_scores_of_rows_are_refused_where_outputs_are_columns():
+    """Even where the weight is square, so that nothing else would tell."""
+    model = nn.Sequential(nn.Embedding(6, 6), nn.Linear(6, 3))
+    groups = Groups(model, torch.tensor([[1, 2]]))
+    with pytest.raises(
+        UnsupportedError, match=r"0\.weight: its outputs lie along dimension 1, and"
+    ):
+        unit_scores(groups, {"0.weight": torch.arange(6.0)})
+    assert unit_scores(groups, {}) == {}

@@ -15,6 +15,7 @@ from laconic.quantize import Uniform
 from laconic.represent import chains, represent
 from laconic.share import Share
 from laconic.surgery import Cut, Groups, apply_cut, remove
+from laconic.surgery.remove import set_zero
 
 
 def noise(*shape):
@@ -265,3 +266,13 @@ def test_scales_of_channels_go_with_them(axis):
     stays = [row for row in range(50) if row not in (3, 20)]
     assert torch.equal(model.conv2.weight, before[0][stays])
     assert torch.equal(model.conv2.bias, before[1][stays])
+
+
+def test_a_weight_that_another_package_computes_is_never_left_standing():
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    torch.nn.utils.parametrizations.weight_norm(model[0])
+    cut = Cut({"0.weight": {0: [0, 1]}})
+    with pytest.raises(UnsupportedError, match=r"0\.weight is computed by a parametrization"):
+        set_zero(model, cut)
+    remove(model, noise(1, 4), {"0": [2, 5]})
+    assert model[0].out_features == 4

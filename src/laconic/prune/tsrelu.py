@@ -181,6 +181,7 @@ def absorb(model: nn.Sequential) -> nn.Sequential:
         else:
             if kept is not None and not bool(kept.all()):
                 _refuse_sized(module, "after")
+                _refuse_unless_zero_stays(module)
             layers.append(module)
     return nn.Sequential(*layers)
 
@@ -212,6 +213,24 @@ def _refuse_sized(module: nn.Module, side: str) -> None:
         raise UnsupportedError(
             f"{module} {side} a TsReLU: neurons can only be removed from linear layers and "
             "convolutions; fold it into a neighbour first"
+        )
+
+
+KEEP_ZERO = (
+    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish,
+    nn.Hardswish, nn.Tanh, nn.Softsign, nn.Identity, nn.Flatten, nn.Unflatten,
+    nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d,
+    nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d,
+    nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d,
+)  # fmt: skip
+"""Layers without values that make zeros of zeros: a neuron that is 0 may go before them."""
+
+
+def _refuse_unless_zero_stays(module: nn.Module) -> None:
+    if not isinstance(module, KEEP_ZERO):
+        raise UnsupportedError(
+            f"{module} after a TsReLU: it may make something else of a neuron that is always 0, "
+            "which would be lost with it"
         )
 
 

@@ -62,7 +62,7 @@ def cut_stage(
     scored = unit_scores(groups, scores_of(context, names, saliency, examples))
     scores = {name: scored[name] for name in wanted}
     units: Units
-    if isinstance(fraction, float) and scope == "global":
+    if scope == "global" and not isinstance(fraction, dict):
         units = lowest_of_all(groups, scores, fraction, round_to)
     else:
         units = lowest_of_each(scores, wanted, round_to)
@@ -189,10 +189,6 @@ def check_examples(*, examples: int) -> None:
         raise UsageError(f"examples is {examples}; at least 1 is needed")
 
 
-def check_layers(*, layers: list[str]) -> None:
-    """Nothing can be said of paths before there is a network."""
-
-
 STAGES: dict[str, Callable[..., None]] = {
     "cut": cut_stage,
     "remove-layers": remove_layers_stage,
@@ -202,7 +198,6 @@ STAGES: dict[str, Callable[..., None]] = {
 }
 CHECKS: dict[str, Callable[..., None]] = {
     "cut": check_cut,
-    "remove-layers": check_layers,
     "remove-dead": check_examples,
     "prune-by-sensitivity": check_by_sensitivity,
     "recalibrate": check_examples,

@@ -73,13 +73,13 @@ def greedy_cut_stage(
     """
     unfuse(context.model)
     groups = Groups(context.model, context.task.example_input)
-    names = list(chosen_groups(groups, layers))
+    names = chosen_groups(groups, layers)
+    scored = makers(context.model, groups, names)
     total = sum(groups[name].size for name in names)
     wanted = round(fraction * total)
     gone: dict[str, list[int]] = {}
-    rounds = -(-wanted // per_round)
-    for number in range(rounds):
-        cut, _ = without(groups, gone)
+    cut = Cut()
+    for number in range(-(-wanted // per_round)):
         fit(
             context.model,
             Shortened(context.task, train_batches=steps),
@@ -92,10 +92,11 @@ def greedy_cut_stage(
             callbacks=[HoldZero(cut)],
             on_progress=context.on_progress,
         )
-        rows = scores_of(context, makers(context.model, groups, names), saliency, examples)
+        rows = scores_of(context, scored, saliency, examples)
         count = min(per_round, wanted - sum(map(len, gone.values())))
         _extend(gone, unit_scores(groups, rows), names, count)
-        set_zero(context.model, without(groups, gone)[0])
+        cut, _ = without(groups, gone)
+        set_zero(context.model, cut)
     units: Units = {name: sorted(indices) for name, indices in gone.items()}
     remove(context.model, context.task.example_input, units, groups)
 

@@ -110,9 +110,19 @@ def signs(context: Context) -> Values:
     they did.
     """
     return {
-        name: value.sign() * value.std(correction=0) if value.ndim >= 2 else value
+        name: signed_constant(value) if value.ndim >= 2 else value
         for name, value in plain_state(_given(context)).items()
     }
+
+
+def signed_constant(weight: Tensor) -> Tensor:
+    """The signs of a weight times its standard deviation.
+
+    Examples:
+        >>> signed_constant(torch.tensor([3.0, -1.0]))
+        tensor([ 2., -2.])
+    """
+    return weight.sign() * weight.std(correction=0)
 
 
 POINTS: dict[str, Callable[[Context], Values]] = {

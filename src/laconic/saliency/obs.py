@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -10,14 +11,44 @@ from torch import Tensor, nn
 from laconic.represent import weights
 from laconic.saliency.data import Data
 from laconic.saliency.inputs import check_damping, input_hessians
-from laconic.saliency.layers import for_each_weight
 from laconic.saliency.saliency import Saliency, Scores
 
 ROWS = 8
 """Outputs whose inverse Hessians are kept at a time by `OBSGreedy`."""
 
 
-class OBS(Saliency):
+class _OBS(Saliency):
+    """Costs from ``H⁻¹`` of each layer's inputs; a subclass says those of one matrix."""
+
+    needs_data = True
+
+    def __init__(self, damping: float = 0.01) -> None:
+        check_damping(damping)
+        self.damping = damping
+
+    def measure(self, model: nn.Module, names: Sequence[str], data: Data) -> Scores:
+        """Linear and convolutional layers alone."""
+        hessians = input_hessians(model, names, data, self.damping, self)
+        present = weights(model)
+        scores = {}
+        for name in names:
+            inverses = torch.cholesky_inverse(torch.linalg.cholesky(hessians[name]))
+            rows = present[name].double().reshape(len(inverses), -1, inverses.shape[1])
+            costs = self.costs(rows, inverses)
+            scores[name] = costs.reshape(present[name].shape).to(present[name])
+        return scores
+
+    @abstractmethod
+    def costs(self, rows: Tensor, inverses: Tensor) -> Tensor:
+        """Of each weight, shape of `rows`.
+
+        Args:
+            rows: the weight, ``[groups, outputs / groups, columns]``.
+            inverses: H⁻¹, ``[groups, columns, columns]``.
+        """
+
+
+class OBS(_OBS):
     """``L_q = w_q² / (2 [H⁻¹]_qq)``, Hassibi, Stork, "Second order derivatives for network
     pruning: Optimal Brain Surgeon", NIPS 1992.
 
@@ -33,25 +64,12 @@ class OBS(Saliency):
         UsageError: `damping` is not positive.
     """
 
-    needs_data = True
-
-    def __init__(self, damping: float = 0.01) -> None:
-        check_damping(damping)
-        self.damping = damping
-
-    def measure(self, model: nn.Module, names: Sequence[str], data: Data) -> Scores:
-        """Linear and convolutional layers alone."""
-        hessians = input_hessians(model, names, data, self.damping, self)
-        present = weights(model)
-        scores = {}
-        for name in names:
-            diagonal = _inverse(hessians[name]).diagonal(dim1=1, dim2=2)
-            cost = present[name].double().square() / 2
-            scores[name] = (cost / for_each_weight(present[name], diagonal)).to(present[name])
-        return scores
+    def costs(self, rows: Tensor, inverses: Tensor) -> Tensor:
+        """Each by itself."""
+        return rows.square() / 2 / inverses.diagonal(dim1=1, dim2=2)[:, None]
 
 
-class OBSGreedy(Saliency):
+class OBSGreedy(_OBS):
     """What `OBS` says of a weight when its turn has come: H⁻¹ without those that went before.
 
     In each output the weight with the lowest ``L_q`` goes, the others move by
@@ -67,30 +85,14 @@ class OBSGreedy(Saliency):
         UsageError: `damping` is not positive.
     """
 
-    needs_data = True
-
-    def __init__(self, damping: float = 0.01) -> None:
-        check_damping(damping)
-        self.damping = damping
-
-    def measure(self, model: nn.Module, names: Sequence[str], data: Data) -> Scores:
-        """Linear and convolutional layers alone."""
-        hessians = input_hessians(model, names, data, self.damping, self)
-        present = weights(model)
-        scores = {}
-        for name in names:
-            inverses = _inverse(hessians[name])
-            rows = present[name].double().reshape(len(inverses), -1, inverses.shape[1])
-            found = [
+    def costs(self, rows: Tensor, inverses: Tensor) -> Tensor:
+        """One after the other, some outputs at a time."""
+        return torch.stack(
+            [
                 torch.cat([_eliminate(part, inverse) for part in group.split(ROWS)])
                 for group, inverse in zip(rows, inverses, strict=True)
             ]
-            scores[name] = torch.stack(found).reshape(present[name].shape).to(present[name])
-        return scores
-
-
-def _inverse(hessians: Tensor) -> Tensor:
-    return torch.cholesky_inverse(torch.linalg.cholesky(hessians))
+        )
 
 
 def _eliminate(rows: Tensor, inverse: Tensor) -> Tensor:

@@ -18,10 +18,11 @@ from torch import nn
 from laconic.errors import UsageError
 from laconic.measure.sensitivity import Point, Sensitivity, read_sensitivity, write_sensitivity
 from laconic.prune import Prune, check_sparsity
+from laconic.recipe.cutting import chosen_groups, makers
 from laconic.recipe.scoring import Choice, check_saliency, make_saliency
 from laconic.represent import plain, represent_layers, weights
 from laconic.saliency import Data
-from laconic.surgery import Groups, lowest_of_each, matching, unfuse, unit_scores
+from laconic.surgery import Groups, lowest_of_each, unfuse, unit_scores
 from laconic.surgery.cut import without
 from laconic.surgery.remove import zeroed
 from laconic.train import Shortened, Task, evaluate, make_fabric
@@ -81,17 +82,10 @@ class Analysis:
             return
         unfuse(self.model)  # as the stage cut does, which takes the result
         self.groups = Groups(self.model, task.example_input)
-        chosen = {name for pattern in setting.layers for name in matching(self.groups, pattern)}
-        self.layers = [
-            name for name in self.groups if name in chosen and self.groups[name].size > 1
-        ]
-        makers = [
-            part.tensor
-            for name in self.layers
-            for part in self.groups[name].slices
-            if part.makes and part.tensor in weights(self.model)
-        ]
-        self.scores = unit_scores(self.groups, saliency.scores(self.model, makers, data))
+        chosen = chosen_groups(self.groups, setting.layers)
+        self.layers = [name for name in chosen if self.groups[name].size > 1]
+        rows = saliency.scores(self.model, makers(self.model, self.groups, self.layers), data)
+        self.scores = unit_scores(self.groups, rows)
 
     def dense(self) -> float:
         """The metric of the network as it is."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from laconic import zoo
 from laconic.prune import Draw, Prune, Supermask, settle
 from laconic.recipe import Watcher
+from laconic.recipe.rewind import signed_constant
 from laconic.represent import represent_layers, weights
 from laconic.studies.study import Findings, Row, Study, Table
 from laconic.train import Task, evaluate, fit, make_fabric
@@ -73,7 +74,7 @@ def signs(start: nn.Module) -> nn.Module:
     model = copy.deepcopy(start)
     with torch.no_grad():
         for weight in weights(model).values():
-            weight.copy_(weight.sign() * weight.std())
+            weight.copy_(signed_constant(weight))
     return model
 
 

@@ -80,12 +80,13 @@ def curves(
         errors = []
         for level in levels:
             twin = plain(model)
+            masks = {name: _kept(scores[name], level) for name in names}
             for name, hessian in hessians.items():
                 weight = twin.get_parameter(name)
                 with torch.no_grad():
-                    weight.copy_(compensate(weight, hessian, _kept(scores[name], level)))
-            masks = {name: _kept(scores[name], level).float() for name in names}
-            represent_layers(twin, {name: Prune(level).by(mask) for name, mask in masks.items()})
+                    weight.copy_(compensate(weight, hessian, masks[name]))
+            steps = {name: Prune(level).by(mask.float()) for name, mask in masks.items()}
+            represent_layers(twin, steps)
             errors.append(evaluate(twin, task, "test", make_fabric("cpu")))
         found[criterion.name] = errors
     return found

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from laconic.errors import PatternError, UsageError
+from laconic.errors import PatternError, UnsupportedError, UsageError
 from laconic.represent import matches_layer
 from laconic.surgery.groups import Group, Groups
 
@@ -25,6 +25,9 @@ def unit_scores(groups: Groups, scores: Mapping[str, Tensor]) -> dict[str, Tenso
 
     Returns:
         Group name → ``[units]``, for groups of which at least one weight has scores.
+
+    Raises:
+        UnsupportedError: a weight with scores keeps its outputs in another dimension than rows.
     """
     found = {}
     for name, group in groups.items():
@@ -34,6 +37,11 @@ def unit_scores(groups: Groups, scores: Mapping[str, Tensor]) -> dict[str, Tenso
         for part in group.slices:
             if not part.makes or part.tensor not in scores:
                 continue
+            if part.dim != 0:
+                raise UnsupportedError(
+                    f"{part.tensor}: its outputs lie along dimension {part.dim}, and scores are "
+                    "those of rows; leave this layer out"
+                )
             scored = True
             rows = scores[part.tensor].detach().cpu().double()
             place = groups.positions(part.tensor, part.dim)[:, None] == units

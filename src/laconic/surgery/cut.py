@@ -83,8 +83,7 @@ def apply_cut(model: nn.Module, cut: Cut) -> None:
             getattr(_module(model, path), key).copy_(torch.tensor(values))
     for path in cut.identities:
         _put(model, path, nn.Identity())
-    done = cuts(model)
-    done.append(cut)
+    cuts(model).append(cut)
 
 
 def unfuse(model: nn.Module) -> Cut:
@@ -132,12 +131,12 @@ def without(groups: Groups, removed: Mapping[str, Sequence[int]]) -> tuple[Cut, 
     Raises:
         UsageError: there is no such group or unit, or every unit of a group would go.
     """
-    gone = [FIXED_NEVER]
+    gone: list[int] = []
     for name, indices in removed.items():
         group = groups[name]
         _check_units(group, indices)
         gone += [group.units[index] for index in indices]
-    labels = torch.tensor(gone)
+    labels = torch.tensor(gone, dtype=torch.int64)
     tensors = {}
     seen: set[int] = set()
     for name, traced in groups.trace.tensors.items():
@@ -153,10 +152,6 @@ def without(groups: Groups, removed: Mapping[str, Sequence[int]]) -> tuple[Cut, 
         if places:
             tensors[name] = places
     return Cut(tensors), labels
-
-
-FIXED_NEVER = -1
-"""A label that nothing has."""
 
 
 def _check_units(group: Group, indices: Sequence[int]) -> None:

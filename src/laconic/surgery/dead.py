@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -60,13 +61,18 @@ def _shapes(model: nn.Module, example: Example) -> dict[str, tuple[torch.Size, t
         if taken and isinstance(taken[0], Tensor) and isinstance(given, Tensor):
             found[paths[module]] = (taken[0].shape, given.shape)
 
+    _watch(model, example, note)
+    return found
+
+
+def _watch(model: nn.Module, example: Example, note: Callable[..., None]) -> None:
+    """Run the network while `note` sees each module, what it takes and what it gives."""
     hooks = [module.register_forward_hook(note) for module in model.modules()]
     try:
         outputs(model, example)
     finally:
         for hook in hooks:
             hook.remove()
-    return found
 
 
 def dead_units(model: nn.Module, groups: Groups) -> Units:
@@ -115,30 +121,29 @@ def remove_dead(model: nn.Module, example: Example) -> list[Cut]:
     Returns:
         The cuts that were made.
     """
-    made = [cut for cut in [_identities(model, example)] if cut.identities]
-    for cut in made:
-        apply_cut(model, cut)
+    made = []
+    layers = _identities(model, example)
+    if layers.identities:
+        apply_cut(model, layers)
+        made.append(layers)
     groups = Groups(model, example)
-    before = outputs(plain(model).cpu(), example)
+    twin = plain(model).cpu()
+    before = outputs(twin, example)
+
+    def is_idle(name: str, units: list[int]) -> bool:
+        """Whether the network computes the same without these units."""
+        cut, _ = without(groups, {name: units})
+        return difference(before, outputs(zeroed(twin, cut), example)) <= TOLERANCE
+
     units: Units = {}
     for name, chosen in dead_units(model, groups).items():
-        group = groups[name]
-        chosen = chosen if len(chosen) < group.size else chosen[1:]  # one stays in any case
-        idle = [unit for unit in chosen if _is_idle(model, example, groups, name, [unit], before)]
-        if idle and _is_idle(model, example, groups, name, idle, before):
+        chosen = chosen if len(chosen) < groups[name].size else chosen[1:]  # one stays in any case
+        idle = [unit for unit in chosen if is_idle(name, [unit])]
+        if idle and is_idle(name, idle):
             units[name] = idle
     if units:
         made.append(remove(model, example, units, groups))
     return made
-
-
-def _is_idle(
-    model: nn.Module, example: Example, groups: Groups, name: str, units: list[int],
-    before: list[Tensor],
-) -> bool:  # fmt: skip
-    """Whether the network computes the same without these units."""
-    cut, _ = without(groups, {name: units})
-    return difference(before, outputs(zeroed(plain(model).cpu(), cut), example)) <= TOLERANCE
 
 
 def _identities(model: nn.Module, example: Example) -> Cut:
@@ -228,10 +233,5 @@ def _following_norms(model: nn.Module, example: Example) -> dict[str, str]:
         elif isinstance(module, _BatchNorm) and module.affine and id(taken[0]) in made:
             found[made[id(taken[0])]] = paths[module]
 
-    hooks = [module.register_forward_hook(note) for module in model.modules()]
-    try:
-        outputs(model, example)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    _watch(model, example, note)
     return found

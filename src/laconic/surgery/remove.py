@@ -125,15 +125,25 @@ def zeroed(model: nn.Module, cut: Cut) -> nn.Module:
 
 
 def set_zero(model: nn.Module, cut: Cut) -> None:
-    """Set what the cut takes away to zero, in place; of a weight with a chain the latent one."""
+    """Set what the cut takes away to zero, in place; of a weight with a chain the latent one.
+
+    Raises:
+        UnsupportedError: a weight that another package's parametrization computes.
+    """
+    buffers = dict(model.named_buffers(remove_duplicate=False))
     parameters = {
         LATENT.sub(r"\1\2", name): value
         for name, value in model.named_parameters(remove_duplicate=False)
     }
     with torch.no_grad():
         for name, places in cut.tensors.items():
+            if name in buffers:
+                continue  # statistics of channels whose scale is zero
             if name not in parameters:
-                continue  # a buffer: statistics of channels whose scale is zero
+                raise UnsupportedError(
+                    f"{name} is computed by a parametrization (weight_norm?) and cannot be held at "
+                    "zero; take it off first: torch.nn.utils.parametrize.remove_parametrizations"
+                )
             value = parameters[name]
             for dim, kept in places.items():
                 gone = torch.ones(value.shape[dim], dtype=torch.bool)
