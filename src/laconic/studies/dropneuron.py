@@ -18,7 +18,7 @@ from laconic.train import Shortened, Task, make_fabric
 from laconic.zoo.lenet import WideLeNet5
 from laconic.zoo.tasks import mnist
 
-EPOCHS, MORE_EPOCHS = 8, 3
+EPOCHS, MORE_EPOCHS = 6, 2
 SHORT_BATCHES = 200
 """Of an epoch of the short form."""
 LAYERS = ["fc1", "fc2"]
@@ -44,7 +44,7 @@ SETTINGS = (
     Setting("DO+P", 0.5, {}, "55.17 %", "99.78 %", "1.81×", "99.07 → 99.12 %"),
     Setting("l1+DO+P", 0.5, L1, "5.57 %", "37.42 %", "17.95×", "99.01 → 98.96 %"),
     Setting(
-        "l1+DN+P", 0.0, {**L1, "li": {"fc*": 2e-4}, "lo": {"fc*": 2e-4}},
+        "l1+DN+P", 0.0, {**L1, "li": {"fc*": 2.5e-4}, "lo": {"fc*": 2.5e-4}},
         "1.49 %", "28.08 %", "67.04×", "99.07 → 99.14 %",
     ),
 )  # fmt: skip
