@@ -112,11 +112,21 @@ def test_the_long_tables_of_a_whole_study_are_kept_and_not_printed(laconic, aske
     [
         pytest.param(
             ["met", "--short", "--input", __file__], 2,
-            "--input is a form of its own: leave out --short and --stored", id="own file, short",
+            "--input is a form of its own: leave out --short, --scratch and --stored",
+            id="own file, short",
         ),
         pytest.param(
             ["missed", "--input", __file__], 2,
             "the study missed has inputs of its own: leave out --input", id="no form for own files",
+        ),
+        pytest.param(
+            ["missed", "--scratch"], 2,
+            "the study missed makes no network smaller, so there is nothing to train from scratch:",
+            id="nothing to train from scratch",
+        ),
+        pytest.param(
+            ["met", "--stored", "--scratch"], 2, "leave out --scratch or --stored",
+            id="kept, and from scratch",
         ),
         pytest.param(["met", "--input", "none.npz"], 2, "'none.npz' does not exist", id="no file"),
         pytest.param([], 2, "name a study; there are: met, missed", id="no name"),

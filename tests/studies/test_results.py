@@ -62,6 +62,13 @@ def test_a_result_is_a_table_in_markdown():
     )
 
 
+def test_pictures_lie_beside_the_result_and_not_in_it(folder):
+    write_result(replace(RESULT, pictures={"speed": "<svg></svg>\n"}))
+    assert (folder / "tiny-speed.svg").read_text() == "<svg></svg>\n"
+    assert (folder / "tiny.md").read_text().endswith("\n\n![speed](tiny-speed.svg)\n")
+    assert read_result("tiny") == RESULT
+
+
 def test_a_result_that_was_kept_before_there_were_tables_is_read(folder):
     write_result(RESULT)
     path = folder / "tiny.json"

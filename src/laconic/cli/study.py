@@ -22,6 +22,14 @@ def study(
     short: Annotated[
         bool, typer.Option("--short", help="A short form with goals of its own.")
     ] = False,
+    scratch: Annotated[
+        bool,
+        typer.Option(
+            "--scratch",
+            help="Train the networks that the study cut from scratch as well, for the epochs and "
+            "for the multiply-adds of the dense network (Scratch-E and Scratch-B).",
+        ),
+    ] = False,
     run_dir: Annotated[
         Path | None,
         typer.Option(
@@ -60,8 +68,10 @@ def study(
     chosen = studies.STUDIES[name]
     if stored and short:
         raise UsageError("only the whole study is kept: leave out --short or --stored")
-    if inputs and (stored or short):
-        raise UsageError("--input is a form of its own: leave out --short and --stored")
+    if inputs and (stored or short or scratch):
+        raise UsageError("--input is a form of its own: leave out --short, --scratch and --stored")
+    if stored and scratch:
+        raise UsageError("what is kept is printed as it is: leave out --scratch or --stored")
     if stored:
         result = studies.read_result(name)
     else:
@@ -71,7 +81,12 @@ def study(
         resumed = run_dir is not None and run_dir.is_dir() and any(run_dir.iterdir())
         with show.progress_bars(quiet=json) as watcher:
             result = studies.perform(
-                chosen, watcher, short=short, run_dir=run_dir, inputs=inputs or ()
+                chosen,
+                watcher,
+                short=short,
+                run_dir=run_dir,
+                inputs=inputs or (),
+                scratch=scratch,
             )
         if resumed and whole:
             # Its seconds are not those of the whole study.

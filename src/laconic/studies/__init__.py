@@ -8,6 +8,8 @@ from laconic.studies.lenet import LENET5, LENET_300_100
 from laconic.studies.lottery import LOTTERY
 from laconic.studies.second_order import SECOND_ORDER
 from laconic.studies.study import (
+    Control,
+    CutNetwork,
     Findings,
     Result,
     Row,
@@ -37,6 +39,8 @@ STUDIES: dict[str, Study] = {
 
 __all__ = [
     "STUDIES",
+    "Control",
+    "CutNetwork",
     "Findings",
     "Result",
     "Row",

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from laconic.container.atomic import write_bytes
 from laconic.errors import DataError, UsageError
 from laconic.measure.records import checked
 from laconic.measure.versions import versions
 from laconic.recipe import Watcher
+from laconic.train import Task
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,47 @@ class Table:
 
 
 @dataclass(frozen=True)
+class CutNetwork:
+    """A network that a study made smaller, and what its controls need (``--scratch``)."""
+
+    name: str
+    model: nn.Module
+    fresh: Callable[[], nn.Module]
+    """Draws the dense network anew, by torch's global generator."""
+    task: Task
+    training: Mapping[str, Any]
+    """Arguments of `laconic.train.fit` that trained the dense network, ``epochs`` among them."""
+    tuned: float
+    """Metric of the cut and fine-tuned network on the test split."""
+    tuned_epochs: float = 0.0
+    """Of the fine-tuning."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """A cut network's shape, trained from scratch."""
+
+    name: str
+    ratio: float
+    """Multiply-adds, dense over cut."""
+    tuned: float
+    """As in `CutNetwork`."""
+    epochs: tuple[float, float]
+    """Of Scratch-E and Scratch-B."""
+    errors: tuple[float, float]
+    """Their metrics on the test split."""
+
+
+@dataclass(frozen=True)
 class Findings:
     """What a study's function gives back."""
 
     rows: list[Row]
     tables: list[Table] = field(default_factory=list)
+    pictures: dict[str, str] = field(default_factory=dict)
+    """Name → SVG."""
+    cut: list[CutNetwork] = field(default_factory=list)
+    """Networks that ``--scratch`` trains again from scratch."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +96,8 @@ class Study:
     """Given a watcher, whether the short form is wanted, and a folder for the run."""
     compare_own: Callable[[Watcher, Sequence[Path], Path], Findings] | None = None
     """Given a watcher, a person's own files, and a folder; None: the study has no such form."""
+    leaves_cut: bool = False
+    """Whether it makes networks smaller, so that ``--scratch`` has something to train."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +110,8 @@ class Result:
     versions: dict[str, str]
     rows: list[Row]
     tables: list[Table] = field(default_factory=list)
+    pictures: dict[str, str] = field(default_factory=dict)
+    """Name → SVG; kept beside the result as ``STUDY-NAME.svg``, not in it."""
 
 
 def perform(
@@ -77,6 +121,7 @@ def perform(
     short: bool,
     run_dir: Path | None,
     inputs: Sequence[Path] = (),
+    scratch: bool = False,
 ) -> Result:
     """Run a study.
 
@@ -86,10 +131,19 @@ def perform(
         short: a form of a minute or so, with goals of its own.
         run_dir: receipts and checkpoints are kept there; a temporary folder by default.
         inputs: a person's own files, instead of the study's.
+        scratch: the networks that the study cut are trained from scratch as well.
 
     Raises:
-        UsageError: there are inputs, and the study has no form for them.
+        UsageError: there are inputs, and the study has no form for them; or `scratch`, and it cuts
+            no network.
     """
+    from laconic.studies.scratch import with_controls  # which needs the classes above
+
+    if scratch and not study.leaves_cut:
+        raise UsageError(
+            f"the study {study.name} makes no network smaller, so there is nothing to train from "
+            "scratch: leave out --scratch"
+        )
     if inputs and study.compare_own is None:
         raise UsageError(f"the study {study.name} has inputs of its own: leave out --input")
     start = time.perf_counter()
@@ -100,10 +154,16 @@ def perform(
             findings = study.compare_own(watcher, inputs, folder)
         else:
             findings = study.compare(watcher, short, folder)
+        if scratch:
+            findings = with_controls(findings, folder, watcher)
     seconds = round(time.perf_counter() - start, 1)
     words = ["laconic", "study", study.name, *(["--short"] if short else [])]
+    words += ["--scratch"] if scratch else []
     words += [f"--input {path}" for path in inputs]
-    return Result(study.name, " ".join(words), seconds, versions(), findings.rows, findings.tables)
+    return Result(
+        study.name, " ".join(words), seconds, versions(), findings.rows, findings.tables,
+        findings.pictures,
+    )  # fmt: skip
 
 
 def results_folder() -> Path:
@@ -124,9 +184,12 @@ def results_folder() -> Path:
 
 
 def write_result(result: Result) -> None:
-    """Keep a result as JSON and as a Markdown table."""
+    """Keep a result as JSON, as a Markdown table and as its pictures."""
     folder = results_folder()
-    text = json.dumps(asdict(result), indent=1) + "\n"
+    data = asdict(result)
+    for name, picture in data.pop("pictures").items():
+        write_bytes(folder / f"{result.study}-{name}.svg", picture.encode())
+    text = json.dumps(data, indent=1) + "\n"
     write_bytes(folder / f"{result.study}.json", text.encode())
     write_bytes(folder / f"{result.study}.md", as_markdown(result).encode())
 
@@ -150,6 +213,8 @@ def as_markdown(result: Result) -> str:
         # Names to the left, figures to the right.
         lines.append("|---|" + "---:|" * (len(table.header) - 1))
         lines += [f"| {' | '.join(line)} |" for line in table.lines]
+    for name in result.pictures:
+        lines += ["", f"![{name}]({result.study}-{name}.svg)"]
     return "\n".join(lines) + "\n"
 
 
