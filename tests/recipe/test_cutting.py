@@ -12,6 +12,7 @@ from laconic.errors import PatternError, StageError, UsageError
 from laconic.measure import dense_receipt
 from laconic.recipe import Recipe, Stage, run
 from laconic.runtime import load
+from laconic.surgery import cuts
 
 spec = importlib.util.spec_from_file_location("tiny", Path(__file__).parent / "tiny.py")
 tiny = importlib.util.module_from_spec(spec)
@@ -123,6 +124,42 @@ def test_a_saliency_looks_at_training_examples_alone(tmp_path):
     assert task.read.count("test") == 2  # the dense network and the result
 
 
+@pytest.mark.parametrize("saliency", ["magnitude-increase", "large-final-same-sign"])
+def test_after_a_cut_weights_are_compared_with_what_the_start_has_left(tmp_path, saliency):
+    start = seeded(tiny.model)
+    network, _ = compress(
+        tmp_path, FIT, ("cut", {"fraction": 0.25}), FIT,
+        ("prune", {"sparsity": 0.5, "saliency": saliency}),
+    )  # fmt: skip
+    (cut,) = cuts(network)
+    initial = start[0].weight[cut.tensors["0.weight"][0]].detach()
+    assert initial.shape == network[0].weight.shape == (24, 16)
+    final = chain_input(network[0])
+    score = {
+        "magnitude-increase": final.abs() - initial.abs(),
+        "large-final-same-sign": (final * initial.sign()).clamp(min=0),
+    }[saliency]
+    kept = network[0].weight != 0
+    assert float(score[kept].min()) >= float(score[~kept].max())
+
+
+def chain_input(layer):
+    return layer.parametrizations.weight.original.detach()
+
+
+def test_neurons_that_are_nearly_always_zero_are_trimmed_again_and_again(tmp_path):
+    """APoZ of the paper: three neurons with a low bias are hardly ever above zero."""
+    model = seeded(tiny.model)
+    with torch.no_grad():
+        model[0].bias[[3, 11, 20]] = -20.0
+    trim = ("trim", {"examples": 96})
+    network, receipts = compress(tmp_path, trim, FIT, trim, model=model)
+    sizes = [receipt.parameters for receipt in receipts]
+    assert sizes[1] <= 29 * 20 + 3
+    assert sizes[2] == sizes[1] > sizes[3] == 20 * network[0].out_features + 3
+    assert float(network[0].bias.detach().min()) > -10
+
+
 def test_blocks_and_dead_units_go(tmp_path):
     model = seeded(Normed)
     with torch.no_grad():
@@ -166,6 +203,8 @@ def test_per_layer_targets_come_from_a_sensitivity_analysis(tmp_path):
         ("cut", {"fraction": 0.5, "saliency": "wanda"}, "scores weights; here channels go, by: l1"),
         ("cut", {"fraction": 0.5, "saliency": "x"}, "no saliency is named 'x'; there are: magnit"),
         ("recalibrate", {"examples": 0}, "examples is 0; at least 1 is needed"),
+        ("trim", {"deviations": -1.0}, "trim: deviations is -1; 0 or more is needed"),
+        ("trim", {"saliency": "magnitude"}, "scores weights; here channels go, by: l1"),
     ],
 )  # fmt: skip
 def test_arguments_are_refused_before_there_is_a_network(kind, arguments, message):
@@ -180,6 +219,8 @@ def test_arguments_are_refused_before_there_is_a_network(kind, arguments, messag
         (("cut", {"fraction": 0.99}), UsageError, "0: a fraction 0.99 of 32 units is all of them"),
         (("cut", {"fraction": 0.0}), StageError, r"stage 1 \(cut\) changed nothing"),
         (("remove-dead", {}), UsageError, "nothing is dead: no unit of zeros could be spared"),
+        (("trim", {"layers": "9"}), PatternError, r"stage 1 \(trim\): no layer matches"),
+        (("trim", {"deviations": 9.0}), StageError, "none of the 32 channels scores below its gro"),
         (("recalibrate", {}), UsageError, "no BatchNorm layer with running statistics"),
     ],
 )

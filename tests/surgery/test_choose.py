@@ -6,7 +6,14 @@ from torch import nn
 
 from laconic import zoo
 from laconic.errors import PatternError, UnsupportedError, UsageError
-from laconic.surgery import Groups, lowest_of_all, lowest_of_each, matching, unit_scores
+from laconic.surgery import (
+    Groups,
+    lowest_of_all,
+    lowest_of_each,
+    matching,
+    outliers_of_each,
+    unit_scores,
+)
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +117,30 @@ def test_scores_of_rows_are_refused_where_outputs_are_columns():
     ):
         unit_scores(groups, {"0.weight": torch.arange(6.0)})
     assert unit_scores(groups, {}) == {}
+
+
+def test_what_lies_a_deviation_below_the_mean_goes():
+    """Mean 4.5 and deviation 2.29 for 1 to 8: below 2.21 are 1 and 2; nothing is in the other."""
+    even = {**scores, "b": torch.ones(4)}
+    assert outliers_of_each(even) == {"a": [1, 3]}
+    assert outliers_of_each(even, deviations=1.5) == {"a": [1]}
+    assert outliers_of_each(even, deviations=2.0) == {}
+    assert outliers_of_each(even, round_to=7) == {"a": [1]}
+    assert outliers_of_each(even, round_to=5) == {}
+
+
+def test_a_score_on_the_threshold_stays():
+    assert outliers_of_each({"a": torch.tensor([0.0, 2.0])}) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"deviations": -0.1}, "deviations is -0.1; 0 or more is needed"),
+        ({"deviations": float("nan")}, "deviations is nan"),
+        ({"round_to": 0}, "round_to is 0; 1 or more is needed"),
+    ],
+)
+def test_a_rule_that_means_nothing_is_refused(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        outliers_of_each(scores, **arguments)

@@ -27,6 +27,8 @@ PARAMETERS = {
     "resnet20-projection": 272_474,
     # 10,000 x 200 + 2 x (8 x 200 x 200 + 8 x 200) + 200 x 10,000 + 10,000, of arXiv:1409.2329.
     "ptb-lstm": 4_653_200,
+    # 48 x 9 + (16 + 32) x 16 x 9 + (32 + 64) x 32 x 9 + 64 x 64 x 9 + norms + 262,400 + 2,570.
+    "vgg-small": 337_274,
 }
 OPERATORS = {
     "lenet-300-100": {"Reshape": 1, "Gemm": 3, "Relu": 2},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from laconic.errors import UnsupportedError, UsageError
 from laconic.prune.gradual import Moment
+from laconic.represent.merge import merge
 
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -76,29 +78,45 @@ class Architecture:
         terms = []
         for module in activations(model):
             w, d = module.w, module.d
-            terms.append((self.binary_w * w * (1 - w) + self.width * w).sum())
+            if w.requires_grad:
+                terms.append((self.binary_w * w * (1 - w) + self.width * w).sum())
             if module.learns_depth:
                 terms.append((self.binary_d * d * (1 - d) + self.depth * (1 - d)).sum())
         return torch.stack(terms).sum()
 
 
 class Clip:
-    """A callback that keeps w and d in [0, 1]: beyond, ``w(1 − w)`` falls without end."""
+    """A callback that keeps w and d in [0, 1]: beyond, ``w(1 − w)`` falls without end.
+
+    Args:
+        speed: their learning rate is so many times that of the weights. Departure: the paper says
+            nothing of it.
+    """
+
+    def __init__(self, speed: float = 1.0) -> None:
+        if not (speed > 0 and math.isfinite(speed)):
+            raise UsageError(f"speed is {speed:g}; a positive number is needed")
+        self.speed = speed
+        self._before: list[Tensor] = []
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
+        """The constructor's arguments."""
+        return {"speed": self.speed}
 
     def before_step(self, model: nn.Module, moment: Moment) -> None:
-        """Nothing."""
+        """Remember w and d: a step of Adam or SGD is proportional to the learning rate."""
+        self._before = [parameter.detach().clone() for parameter in self._learned(model)]
 
     def after_step(self, model: nn.Module, moment: Moment) -> None:
-        """Clip."""
+        """Lengthen the step, and clip."""
         with torch.no_grad():
-            for module in activations(model):
-                module.w.clamp_(0, 1)
-                module.d.clamp_(0, 1)
+            for before, parameter in zip(self._before, self._learned(model), strict=True):
+                parameter.lerp_(before, 1 - self.speed).clamp_(0, 1)
+
+    def _learned(self, model: nn.Module) -> list[nn.Parameter]:
+        own = [one for module in activations(model) for one in (module.w, module.d)]
+        return [one for one in own if one.requires_grad]
 
 
 def activations(model: nn.Module) -> list[TsReLU]:
@@ -184,27 +202,6 @@ def absorb(model: nn.Sequential) -> nn.Sequential:
                 _refuse_unless_zero_stays(module)
             layers.append(module)
     return nn.Sequential(*layers)
-
-
-def merge(first: nn.Linear, second: nn.Linear) -> nn.Linear:
-    """One linear layer for two, in float64 on the way.
-
-    Examples:
-        >>> merge(nn.Linear(4, 9), nn.Linear(9, 2)).weight.shape
-        torch.Size([2, 4])
-    """
-    a, b = first.weight.detach().double(), second.weight.detach().double()
-    merged = nn.Linear(first.in_features, second.out_features)
-    constants = [x.detach().double() for x in (first.bias, second.bias) if x is not None]
-    bias = torch.zeros(len(b), dtype=torch.float64)
-    if first.bias is not None:
-        bias = bias + b @ constants[0]
-    if second.bias is not None:
-        bias = bias + constants[-1]
-    with torch.no_grad():
-        merged.weight.copy_(b @ a)
-        merged.bias.copy_(bias)
-    return merged
 
 
 def _refuse_sized(module: nn.Module, side: str) -> None:

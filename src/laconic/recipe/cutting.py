@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from laconic.errors import UsageError
+from laconic.errors import StageError, UsageError
 from laconic.measure.sensitivity import read_sensitivity
 from laconic.recipe.arguments import check_choices
 from laconic.recipe.context import Arguments, Context, Layers
@@ -20,6 +20,7 @@ from laconic.surgery import (
     lowest_of_all,
     lowest_of_each,
     matching,
+    outliers_of_each,
     recalibrate,
     remove,
     remove_dead,
@@ -27,7 +28,7 @@ from laconic.surgery import (
     unfuse,
     unit_scores,
 )
-from laconic.surgery.choose import stays
+from laconic.surgery.choose import check_deviations, stays
 
 CUT_SCOPES = ("group", "global")
 
@@ -58,15 +59,61 @@ def cut_stage(
     unfuse(context.model)
     groups = Groups(context.model, context.task.example_input)
     wanted = _fractions(groups, fraction, layers)
-    names = makers(context.model, groups, wanted)
-    scored = unit_scores(groups, scores_of(context, names, saliency, examples))
-    scores = {name: scored[name] for name in wanted}
+    scores = group_scores(context, groups, wanted, saliency, examples)
     units: Units
     if scope == "global" and not isinstance(fraction, dict):
         units = lowest_of_all(groups, scores, fraction, round_to)
     else:
         units = lowest_of_each(scores, wanted, round_to)
     remove(context.model, context.task.example_input, units, groups)
+
+
+def trim_stage(
+    context: Context,
+    *,
+    layers: Layers = "*",
+    saliency: Choice = "apoz",
+    deviations: float = 1.0,
+    round_to: int = 1,
+    examples: int = 1024,
+) -> None:
+    """Remove what scores below its group's mean by more than a deviation (arXiv:1607.03250).
+
+    Of APoZ, whose score is what is missing to 1: channels whose APoZ is above mean + σ. The paper
+    trims a few layers, trains what is left, and so on: `trim` and `fit` in turns.
+
+    Args:
+        context: the run.
+        layers: patterns for layers whose rows make the channels.
+        saliency: a saliency of channels, by name or as ``{kind = …, …}``.
+        deviations: how many.
+        round_to: what stays of each group is rounded up to a multiple of it.
+        examples: how many training examples the saliency may look at.
+
+    Raises:
+        StageError: no channel of any group lies below.
+    """
+    unfuse(context.model)
+    groups = Groups(context.model, context.task.example_input)
+    names = chosen_groups(groups, layers)
+    scores = group_scores(context, groups, names, saliency, examples)
+    units = outliers_of_each(scores, deviations, round_to)
+    if not units:
+        raise StageError(
+            f"none of the {sum(map(len, scores.values()))} channels scores below its group's mean "
+            f"by more than {deviations:g} deviations; lower deviations, or leave the stage out"
+        )
+    remove(context.model, context.task.example_input, units, groups)
+
+
+def group_scores(
+    context: Context, groups: Groups, names: Iterable[str], saliency: Choice, examples: int
+) -> dict[str, Tensor]:
+    """Group → the scores of its units."""
+    wanted = list(names)
+    rows = scores_of(context, makers(context.model, groups, wanted), saliency, examples)
+    scored = unit_scores(groups, rows)
+    return {name: scored[name] for name in wanted}
 
 
 def makers(model: nn.Module, groups: Groups, names: Iterable[str]) -> list[str]:
@@ -178,6 +225,15 @@ def check_cut(
     check_examples(examples=examples)
 
 
+def check_trim(
+    *, layers: Layers, saliency: Choice, deviations: float, round_to: int, examples: int
+) -> None:
+    """Raise what the stage would raise of these arguments."""
+    check_deviations(deviations, round_to)
+    check_saliency(saliency, per_channel=True)
+    check_examples(examples=examples)
+
+
 def _check_fraction(fraction: float) -> None:
     if not 0 <= fraction < 1:
         raise UsageError(f"fraction {fraction:g} is outside [0, 1)")
@@ -191,6 +247,7 @@ def check_examples(*, examples: int) -> None:
 
 STAGES: dict[str, Callable[..., None]] = {
     "cut": cut_stage,
+    "trim": trim_stage,
     "remove-layers": remove_layers_stage,
     "remove-dead": remove_dead_stage,
     "prune-by-sensitivity": by_sensitivity_stage,
@@ -198,6 +255,7 @@ STAGES: dict[str, Callable[..., None]] = {
 }
 CHECKS: dict[str, Callable[..., None]] = {
     "cut": check_cut,
+    "trim": check_trim,
     "remove-dead": check_examples,
     "prune-by-sensitivity": check_by_sensitivity,
     "recalibrate": check_examples,
@@ -206,4 +264,5 @@ PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
     "cut": lambda arguments: [
         {key: value for key, value in arguments.items() if key in ("fraction", "layers")}
     ],
+    "trim": lambda arguments: [{"layers": arguments.get("layers", "*")}],
 }

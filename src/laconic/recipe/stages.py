@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from laconic.errors import UsageError
-from laconic.recipe import compensation, cutting, greedy, pruning, training
+from laconic.recipe import architecture, compensation, cutting, greedy, pruning, training
 from laconic.recipe.arguments import check_choices, with_arguments_of
 from laconic.recipe.context import Arguments, Context, Layers, by_layer
 from laconic.represent import Step, represent_layers
@@ -65,6 +65,7 @@ _OWN: dict[str, Callable[..., None]] = {
     **pruning.STAGES,
     **training.STAGES,
     **cutting.STAGES,
+    **architecture.STAGES,
     **greedy.STAGES,
     **compensation.STAGES,
 }
@@ -76,6 +77,7 @@ CHECKS: dict[str, Callable[..., None]] = {
     **pruning.CHECKS,
     **training.CHECKS,
     **cutting.CHECKS,
+    **architecture.CHECKS,
     **greedy.CHECKS,
     **compensation.CHECKS,
 }
@@ -86,6 +88,7 @@ PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
     **pruning.PATTERNS,
     **training.PATTERNS,
     **cutting.PATTERNS,
+    **architecture.PATTERNS,
     **compensation.PATTERNS,
 }
 """Stage → the sets of arguments, ``layers`` and tables by pattern, that must match layers."""

@@ -2,10 +2,18 @@
 
 from laconic.surgery.attention import HeadAttention
 from laconic.surgery.batchnorm import recalibrate
-from laconic.surgery.choose import Units, lowest_of_all, lowest_of_each, matching, unit_scores
+from laconic.surgery.choose import (
+    Units,
+    lowest_of_all,
+    lowest_of_each,
+    matching,
+    outliers_of_each,
+    unit_scores,
+)
 from laconic.surgery.cut import Cut, apply_cut, cuts, unfuse
 from laconic.surgery.dead import dead_units, remove_dead, remove_layers
 from laconic.surgery.groups import Group, Groups, Slices
+from laconic.surgery.merge import merge_layers
 from laconic.surgery.remove import remove
 
 __all__ = [
@@ -21,6 +29,8 @@ __all__ = [
     "lowest_of_all",
     "lowest_of_each",
     "matching",
+    "merge_layers",
+    "outliers_of_each",
     "recalibrate",
     "remove",
     "remove_dead",

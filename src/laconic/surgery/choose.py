@@ -116,6 +116,47 @@ def stays(name: str, size: int, fraction: float, round_to: int) -> int:
     return stay
 
 
+def outliers_of_each(
+    scores: Mapping[str, Tensor], deviations: float = 1.0, round_to: int = 1
+) -> Units:
+    """What scores below its group's mean by more than so many standard deviations.
+
+    Hu, Peng, Tai, Tang, "Network Trimming", arXiv:1607.03250, section 3.2: neurons go whose APoZ is
+    above its layer's mean by more than one.
+
+    Args:
+        scores: group name → ``[units]``.
+        deviations: 0 or more, so that never a whole group goes.
+        round_to: what stays of each group is rounded up to a multiple of it.
+
+    Returns:
+        Groups that lose units, and which.
+
+    Raises:
+        UsageError: `deviations` is negative, or `round_to` below 1.
+
+    Examples:
+        >>> outliers_of_each({"fc1": torch.tensor([5.0, 4.0, 0.0, 5.0, 6.0])})
+        {'fc1': [2]}
+    """
+    check_deviations(deviations, round_to)
+    units = {}
+    for name, own in scores.items():
+        below = int((own < own.mean() - deviations * own.std(correction=0)).sum())
+        stay = -(-(len(own) - below) // round_to) * round_to
+        if stay < len(own):
+            units[name] = sorted(torch.argsort(own, stable=True)[: len(own) - stay].tolist())
+    return units
+
+
+def check_deviations(deviations: float, round_to: int) -> None:
+    """Raise what `outliers_of_each` would raise of these arguments."""
+    if not deviations >= 0:
+        raise UsageError(f"deviations is {deviations:g}; 0 or more is needed")
+    if round_to < 1:
+        raise UsageError(f"round_to is {round_to}; 1 or more is needed")
+
+
 def lowest_of_all(
     groups: Mapping[str, Group], scores: Mapping[str, Tensor], fraction: float, round_to: int = 1
 ) -> Units:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from laconic.errors import MismatchError, UsageError
 from laconic.represent import select_places
+from laconic.represent.merge import merge
 from laconic.surgery.attention import HeadAttention
 from laconic.surgery.flow import Traced
 from laconic.surgery.groups import Group, Groups
@@ -35,6 +36,8 @@ class Cut:
     """Parameters and buffers of one dimension → new values of the same size."""
     unfused: list[str] = field(default_factory=list)
     """Attentions of torch in whose place a `HeadAttention` stands."""
+    merged: list[list[str]] = field(default_factory=list)
+    """Linear layer, activation, linear layer: the last computes both, the others nothing."""
 
     def as_json(self) -> dict[str, Any]:
         """As JSON data; `from_json` reads it."""
@@ -57,6 +60,7 @@ class Cut:
             list(data["identities"]),
             dict(data["values"]),
             list(data["unfused"]),
+            [list(names) for names in data.get("merged", [])],
         )
 
 
@@ -81,6 +85,10 @@ def apply_cut(model: nn.Module, cut: Cut) -> None:
         path, _, key = name.rpartition(".")
         with torch.no_grad():
             getattr(_module(model, path), key).copy_(torch.tensor(values))
+    for first, activation, second in cut.merged:
+        _put(model, second, merge(_module(model, first), _module(model, second)))  # type: ignore[arg-type]
+        _put(model, first, nn.Identity())
+        _put(model, activation, nn.Identity())
     for path in cut.identities:
         _put(model, path, nn.Identity())
     cuts(model).append(cut)

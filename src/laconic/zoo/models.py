@@ -10,6 +10,7 @@ from torch import nn
 from laconic.zoo.lenet import LeNet5, LeNet300, WideLeNet5
 from laconic.zoo.lstm import LanguageLSTM
 from laconic.zoo.resnet import ProjectionResNet, ResNet
+from laconic.zoo.vgg import SmallVGG
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "lenet-300-100": LeNet300,
@@ -22,5 +23,6 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "resnet110": partial(ResNet, 110),
     "resnet20-projection": ProjectionResNet,
     "ptb-lstm": LanguageLSTM,
+    "vgg-small": SmallVGG,
 }
 """Name → a call that makes the network, with fresh weights from torch's global generator."""
