@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "search": BASE | FLOOR_2 | {"train", "pack", "runtime", "measure", "recipe"},
     "report": {"errors", "measure"},
     "zoo": {"errors", "train"},
-    "studies": BASE | FLOOR_2 | {"train", "pack", "runtime", "measure", "recipe", "zoo"},
+    "studies": BASE | FLOOR_2 | {"train", "pack", "runtime", "measure", "recipe", "report", "zoo"},
     "bench": BASE | {"train", "pack", "runtime", "measure", "report", "studies", "zoo"},
     "cli": None,
     "__main__": {"cli"},

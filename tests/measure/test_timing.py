@@ -8,7 +8,7 @@ from laconic.container import Node, Program, Value, pack_bytes
 from laconic.container import program as program_section
 from laconic.errors import MismatchError
 from laconic.measure import latency as latency_room
-from laconic.measure.latency import WARM_UP, latency
+from laconic.measure.latency import WARM_UP, in_turns, latency
 from laconic.measure.memory import running_bytes
 from laconic.measure.versions import versions
 
@@ -27,6 +27,23 @@ def test_median_and_spread_leave_the_warm_up_out(monkeypatch):
     assert len(calls) == WARM_UP + 101
     assert (found.median_ms, found.p5_ms, found.p95_ms) == (51.0, 6.0, 96.0)
     assert (found.count, found.threads, found.engine) == (101, 1, "an engine")
+
+
+def test_calls_take_turns_and_each_has_its_own_median(monkeypatch):
+    now, order = [0], []
+    monkeypatch.setattr(latency_room.time, "perf_counter_ns", lambda: now[0])
+
+    def taking(name, milliseconds):
+        def call():
+            order.append(name)
+            now[0] += milliseconds * 1_000_000
+
+        return call
+
+    found = in_turns({"a": taking("a", 3), "b": taking("b", 7)}, "an engine", count=4)
+    assert "".join(order) == "ab" * (WARM_UP + 4)
+    assert {name: one.median_ms for name, one in found.items()} == {"a": 3.0, "b": 7.0}
+    assert (found["b"].count, found["b"].engine) == (4, "an engine")
 
 
 @pytest.mark.parametrize("threads", [1, 2])

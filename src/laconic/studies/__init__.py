@@ -7,6 +7,7 @@ from laconic.studies.language import AGP_LSTM, CLASS_SCOPES, LOAD_BALANCE
 from laconic.studies.lenet import LENET5, LENET_300_100
 from laconic.studies.lottery import LOTTERY
 from laconic.studies.second_order import SECOND_ORDER
+from laconic.studies.source3 import SOURCE3
 from laconic.studies.study import (
     Control,
     CutNetwork,
@@ -34,6 +35,7 @@ STUDIES: dict[str, Study] = {
         CLASS_SCOPES,
         AGP_LSTM,
         LOAD_BALANCE,
+        SOURCE3,
     )
 }
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import statistics
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,6 +11,7 @@ import torch
 from torch import nn
 
 from laconic import zoo
+from laconic.measure.latency import in_turns
 from laconic.pack import pack_model_bytes
 from laconic.prune import SCOPES, Gradual, Prune, PruneBalanced
 from laconic.recipe import Watcher
@@ -170,7 +169,7 @@ def load_balance(watcher: Watcher, short: bool, folder: Path) -> Findings:
     value = {side: language.perplexity(model) for side, model in models.items()}
     spread = {side: most_uneven(model) for side, model in models.items()}
     change = 100 * (value["balanced"] / value["anywhere"] - 1)
-    times = in_turns({side: _bytes_of(model) for side, model in models.items()})
+    times = times_ms({side: _bytes_of(model) for side, model in models.items()})
     rows = [
         Row(
             f"non-zeros of {PROCESSORS} processors differ, balanced", "", "≤ 1",
@@ -200,17 +199,15 @@ def most_uneven(model: nn.Module) -> int:
     return worst
 
 
-def in_turns(files: Mapping[str, bytes]) -> dict[str, float]:
+def times_ms(files: Mapping[str, bytes]) -> dict[str, float]:
     """Median milliseconds of each file, called in turns."""
-    sessions = {side: load(data, threads=1) for side, data in files.items()}
     tokens = torch.arange(35).reshape(1, 35).numpy()
-    seconds: dict[str, list[float]] = {side: [] for side in sessions}
-    for _ in range(CALLS):
-        for side, session in sessions.items():
-            start = time.perf_counter()
-            session(**{session.inputs[0].name: tokens})
-            seconds[side].append(time.perf_counter() - start)
-    return {side: 1e3 * statistics.median(own) for side, own in seconds.items()}
+    calls = {}
+    for side, data in files.items():
+        session = load(data, threads=1)
+        calls[side] = partial(session, **{session.inputs[0].name: tokens})
+    found = in_turns(calls, "laconic.runtime", count=CALLS)
+    return {side: one.median_ms for side, one in found.items()}
 
 
 def _bytes_of(model: nn.Module) -> bytes:

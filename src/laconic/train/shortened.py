@@ -31,13 +31,15 @@ class Shortened:
         task: Task,
         train_batches: int | None = None,
         validation_examples: int | None = None,
+        test_examples: int | None = None,
     ) -> None:
         self.task = task
         self.train_batches = train_batches
         self.validation_examples = validation_examples
+        self.test_examples = test_examples
         self.metric = task.metric
         self.higher_is_better = task.higher_is_better
-        for name in ("train_batches", "validation_examples"):
+        for name in ("train_batches", "validation_examples", "test_examples"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise UsageError(f"{name} is {value}; at least 1 is needed")
 
@@ -48,7 +50,8 @@ class Shortened:
 
     def batches(self, split: Split, *, seed: int = 0) -> Iterator[Batch]:
         """The task's, the first of them."""
-        examples = self.validation_examples if split == "validation" else None
+        limits = {"validation": self.validation_examples, "test": self.test_examples}
+        examples = limits.get(split)
         batches = self.train_batches if split == "train" else None
         seen = 0
         for number, (inputs, targets) in enumerate(self.task.batches(split, seed=seed), 1):
