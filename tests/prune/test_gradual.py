@@ -23,6 +23,10 @@ class Moment:
     steps: int = 20
     learning_rate: float = 0.1
 
+    @property
+    def done(self):
+        return self.step + 1
+
 
 def zeros(model):
     return int((model[0].weight == 0).sum())
@@ -146,6 +150,7 @@ def test_the_configuration_is_plain_json():
     gradual = Gradual(FINAL, begin=0.1, end=0.9, frequency=4)
     assert json.loads(json.dumps(gradual.configuration)) == {
         "sparsities": FINAL, "initial": 0.0, "begin": 0.1, "end": 0.9, "frequency": 4,
+        "scope": "layer", "scores": {"kind": "magnitude"},
     }  # fmt: skip
 
 

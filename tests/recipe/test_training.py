@@ -49,6 +49,57 @@ def test_masks_of_gradual_pruning_survive_training_and_quantization(tmp_path, ru
         assert int((file.array("0.weight") != 0).sum()) == 51
 
 
+@pytest.mark.parametrize("saliency", ["magnitude", "fisher", "wanda"])
+def test_gradual_pruning_over_all_layers_hits_the_total_by_any_scores(tmp_path, runner, saliency):
+    over_all = {"sparsity": 0.7, "scope": "global", "saliency": saliency, "examples": 40}
+    done = runner(tmp_path, (FIT, agp(**over_all), FIT))
+    for receipt in done.receipts[1:]:
+        first, second = nonzeros(receipt), nonzeros(receipt, "2.weight")
+        assert first + second == 608 - round(0.7 * 608)
+        assert first / 512 != second / 96
+    steps = {tensor.name: tensor.steps for tensor in done.receipts[1].tensors if tensor.steps}
+    assert steps["0.weight"] == [f"Prune(sparsity={1 - nonzeros(done.receipts[1]) / 512!r})"]
+
+
+def test_other_scores_choose_other_weights_than_magnitudes(tmp_path, runner):
+    kept = []
+    for saliency in ("magnitude", "wanda"):
+        done = runner(tmp_path / saliency, (agp(saliency=saliency, examples=40),))
+        assert nonzeros(done.receipts[1]) == 51
+        kept.append(done.model[0].weight != 0)
+    assert not torch.equal(*kept)
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        (agp(end=13), r"stage 2 \(agp\): the schedule ends at step 13, but the training has 12 st"),
+        (agp(frequency=10), r"stage 2 \(agp\): .* less than one interval of 10 steps"),
+        (
+            Stage("fit", {"epochs": 2, "keep_step": 7}),
+            r"stage 2 \(fit\): keep_step is 7, but the training has 6 steps",
+        ),
+    ],
+    ids=["a schedule longer than its training", "one interval", "a step that does not come"],
+)
+def test_what_does_not_fit_into_a_training_is_refused_before_the_first_stage(
+    tmp_path, runner, stage, message
+):
+    with pytest.raises(UsageError, match=message):
+        runner(tmp_path, (FIT, stage))
+    assert not (tmp_path / "run").exists()
+
+
+def test_clipped_gradients_train_otherwise(tmp_path, runner):
+    ends = [
+        runner(tmp_path / str(norm), (Stage("fit", {"epochs": 1, "optimizer": "sgd"} | norm),))
+        for norm in ({}, {"clip_norm": 0.01})
+    ]
+    assert not torch.equal(*(done.model[0].weight for done in ends))
+    with pytest.raises(UsageError, match="fit: clip_norm -1 is not a positive number"):
+        Stage("fit", {"epochs": 1, "clip_norm": -1.0})
+
+
 def proximal(**strengths):
     given = {"epochs": 8, "learning_rate": 0.1, "optimizer": "sgd", "proximal": strengths}
     return Stage("fit", given)
@@ -172,6 +223,10 @@ def test_a_learned_mask_survives_training_and_a_resume(tmp_path, runner):
         ({"sparsity": 1.2}, r"agp: sparsity 1.2 is outside \[0, 1\)"),
         ({"sparsity": {"0": 0.5, "2": 1.2}}, r"agp: 2: sparsity 1.2 is outside \[0, 1\)"),
         ({"sparsity": {"0": 0.5, "2": 0.1}, "initial": 0.3}, "agp: 2: the sparsity goes from"),
+        ({"scope": "all"}, "agp: no scope is named 'all'; there are: layer, global"),
+        ({"scope": "global"}, "agp: a table of sparsities is by layer; scope 'global' contradicts"),
+        ({"saliency": "l1"}, "agp: L1Norm.* scores channels; here weights go, by: magnitude"),
+        ({"clip_norm": 0.0}, "agp: clip_norm 0 is not a positive number"),
         ({"epochs": 0}, "agp: epochs is 0; gradual pruning needs 1 or more"),
         ({"optimizer": "adamax"}, "agp: no optimizer is named 'adamax'"),
         ({"end": "late"}, "agp: end is 'late'; a whole number or a number is needed"),

@@ -49,7 +49,7 @@ def main(folder: Path) -> None:
     progress = []
     history = fit(
         model, task(), epochs=3, learning_rate=0.01, optimizer="adamw", weight_decay=0.1,
-        schedule="cosine", fabric=fabric, on_progress=progress.append,
+        schedule="cosine", clip_norm=0.5, fabric=fabric, on_progress=progress.append,
         checkpoint=folder / f"checkpoint-{fabric.world_size}.safetensors",
     )  # fmt: skip
     result = {

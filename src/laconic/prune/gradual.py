@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 from laconic.errors import UsageError
 from laconic.prune.magnitude import Prune, check_sparsity
-from laconic.represent import chains, entering, fitted
+from laconic.prune.scope import SCOPES
+from laconic.represent import chains, fitted, plain_before, weights
 
 
 class Moment(Protocol):
@@ -21,6 +22,11 @@ class Moment(Protocol):
         ...
 
     @property
+    def done(self) -> int:
+        """Updates that are made after this one, as the schedule counts."""
+        ...
+
+    @property
     def steps(self) -> int:
         """Updates in the whole training."""
         ...
@@ -29,6 +35,33 @@ class Moment(Protocol):
     def learning_rate(self) -> float:
         """Of this step."""
         ...
+
+
+class Scorer(Protocol):
+    """Scores weights again and again while the network trains; the lowest go first."""
+
+    def __call__(self, model: nn.Module, names: list[str]) -> Mapping[str, Tensor]:
+        """Scores of these weights, in their shapes, of a network without chains."""
+        ...
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """What scores, as JSON data."""
+        ...
+
+
+class Magnitudes:
+    """|w|."""
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Its name."""
+        return {"kind": "magnitude"}
+
+    def __call__(self, model: nn.Module, names: list[str]) -> Mapping[str, Tensor]:
+        """The magnitudes."""
+        present = weights(model)
+        return {name: present[name].abs() for name in names}
 
 
 def cubic(initial: float, final: float, done: float) -> float:
@@ -49,7 +82,11 @@ class Gradual:
     weight's mask is chosen anew by the magnitudes of its **latent** values: a pruned weight comes
     back when kept ones have shrunk below it. Before `begin` the sparsity is `initial`; the update
     at `end` (a last, shorter interval where `frequency` does not divide the span) sets exactly
-    the final one, so that the chain is then what ``Prune(final).fit(latent)`` gives.
+    the final one. Where a task gives fewer batches in a later epoch than in the first, a choice
+    that would fall between its end and the next epoch is made at its end.
+
+    The paper chooses in each layer by magnitudes; with `scores` another criterion sees the network
+    as it would be without these masks, with `scope` the zeros are counted over several layers.
 
     Args:
         sparsities: weight name → final sparsity ``s_f``; each weight has a `Prune` in its chain.
@@ -57,10 +94,12 @@ class Gradual:
         begin: ``t₀``: a whole number of updates, or a fraction of the training.
         end: ``t₀ + nΔt``, likewise.
         frequency: ``Δt``, in updates.
+        scope: a key of `SCOPES`; any but ``"layer"`` asks for the same sparsity of all.
+        scores: what scores; the same in every process.
 
     Raises:
-        UsageError: a sparsity outside [0, 1), one that falls, or a schedule that ends before it
-            begins; in training also one that ends after it.
+        UsageError: a sparsity outside [0, 1), one that falls, several with a `scope` over all, or
+            a schedule that ends before it begins; in training also one that ends after it.
 
     Examples:
         >>> Gradual({"fc1.weight": 0.9}, begin=0.75, end=0.25)
@@ -77,19 +116,31 @@ class Gradual:
         begin: int | float = 0.0,
         end: int | float = 0.75,
         frequency: int = 100,
+        scope: str = "layer",
+        scores: Scorer | None = None,
     ) -> None:
         check_schedule(list(sparsities.values()), initial, begin, end, frequency)
+        if scope not in SCOPES:
+            raise UsageError(f"no scope is named {scope!r}; there are: {', '.join(SCOPES)}")
+        if scope != "layer" and len(set(sparsities.values())) > 1:
+            raise UsageError(f"sparsities by layer contradict the scope {scope!r}")
         self.sparsities = sparsities
         self.initial = initial
         self.begin = begin
         self.end = end
         self.frequency = frequency
+        self.scope = scope
+        self.scores = scores or Magnitudes()
 
     @property
     def configuration(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        names = ("initial", "begin", "end", "frequency")
-        return {"sparsities": dict(self.sparsities)} | {name: getattr(self, name) for name in names}
+        names = ("initial", "begin", "end", "frequency", "scope")
+        return {
+            "sparsities": dict(self.sparsities),
+            **{name: getattr(self, name) for name in names},
+            "scores": self.scores.configuration,
+        }
 
     def before_step(self, model: nn.Module, moment: Moment) -> None:
         """Set the initial masks, before the first update alone."""
@@ -100,10 +151,11 @@ class Gradual:
     def after_step(self, model: nn.Module, moment: Moment) -> None:
         """Choose the masks again when it is time."""
         begin, end = self.span(moment.steps)
-        updates = moment.step + 1
-        on_time = (updates - begin) % self.frequency == 0 or updates == end
-        if begin <= updates <= end and on_time:
-            self._choose(model, (updates - begin) / (end - begin))
+        updates = min(moment.done, end)
+        # The last choice that the schedule has up to here.
+        choice = end if updates == end else updates - (updates - begin) % self.frequency
+        if choice >= begin and choice > moment.step:
+            self._choose(model, (choice - begin) / (end - begin))
 
     def span(self, steps: int) -> tuple[int, int]:
         """The updates after which pruning begins and ends, in a training of `steps`.
@@ -129,15 +181,31 @@ class Gradual:
         return begin, end
 
     def _choose(self, model: nn.Module, done: float) -> None:
-        found = chains(model)
-        for name, final in self.sparsities.items():
-            steps = [step for step in found.get(name, []) if isinstance(step, Prune)]
-            if not steps:
+        found, steps = chains(model), {}
+        for name in self.sparsities:
+            own = [step for step in found.get(name, []) if isinstance(step, Prune)]
+            if not own:
                 raise UsageError(f"{name}: its chain has no Prune, whose mask could be chosen")
-            now = Prune(cubic(self.initial, final, done))
-            now.fit(entering(model, name, steps[-1]))
+            steps[name] = own[-1]
+        network = plain_before(model, steps)
+        present = weights(network)
+        scores = self.scores(network, list(steps))
+        for name, kept in self._masks(network, scores, done).items():
             # In place: two names of a tied weight share the step, and the optimizer sees nothing.
-            fitted(steps[-1], "mask").copy_(fitted(now, "mask"))
+            fitted(steps[name], "mask").copy_(kept.to(present[name].device) & (present[name] != 0))
+
+    def _masks(
+        self, network: nn.Module, scores: Mapping[str, Tensor], done: float
+    ) -> dict[str, Tensor]:
+        scope = SCOPES[self.scope]
+        now = {name: cubic(self.initial, s, done) for name, s in self.sparsities.items()}
+        if self.scope != "layer":
+            return scope.masks(network, scores, next(iter(now.values())))
+        return {
+            name: mask
+            for name, sparsity in now.items()
+            for mask in scope.masks(network, {name: scores[name]}, sparsity).values()
+        }
 
 
 def check_schedule(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import traceback
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -14,9 +15,10 @@ from torch import Tensor, nn
 from laconic.errors import LaconicError, PatternError, UnsupportedError, UsageError
 from laconic.recipe.context import by_layer
 from laconic.recipe.recipe import Recipe
-from laconic.recipe.stages import PATTERNS
+from laconic.recipe.stages import LENGTHS, PATTERNS
 from laconic.train import Task
 from laconic.train.evaluate import placed
+from laconic.train.loop import count_batches
 
 
 def check_patterns(model: nn.Module, recipe: Recipe) -> None:
@@ -54,6 +56,22 @@ def check_order(recipe: Recipe) -> None:
                 f"stage {number} (rewind): no stage before keeps a point; write keep_step = 500, "
                 "say, into the stage fit that passes it"
             )
+
+
+def check_lengths(task: Task, recipe: Recipe) -> None:
+    """Refuse a schedule that goes on when its training is over.
+
+    Raises:
+        UsageError: with the number of the stage.
+    """
+    steps = cache(lambda: count_batches(task, recipe.seed))
+    for number, stage in enumerate(recipe.stages, 1):
+        if stage.kind not in LENGTHS:
+            continue
+        try:
+            LENGTHS[stage.kind](steps, **stage.with_defaults)
+        except UsageError as error:
+            raise UsageError(f"stage {number} ({stage.kind}): {error}") from error
 
 
 def check_task(model: nn.Module, task: Task, fabric: Fabric) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from laconic.errors import UsageError
 from laconic.prune import Mask
 from laconic.recipe.context import Arguments, Context, Layers
 from laconic.recipe.scoring import training_data
-from laconic.represent import chains, entering, latents, plain, weights
+from laconic.represent import chains, entering, fitted, latents, plain_before, weights
 from laconic.saliency import input_hessians
 from laconic.solve import compensate
 
@@ -36,20 +36,19 @@ def compensate_stage(
         UnsupportedError: a layer of another kind, by name.
     """
     model = context.model
-    before, masks = _before_masks(model, list(weights(model, layers)))
+    masks = _last_masks(model, list(weights(model, layers)))
     if not masks:
         raise UsageError(
             f"compensate: no layer that {layers!r} matches has a mask; put this stage right behind "
             "one that prunes"
         )
-    dense = plain(model)
-    parameters = dict(dense.named_parameters())
-    with torch.no_grad():
-        for name, value in before.items():
-            parameters[name].copy_(value)
+    dense = plain_before(model, masks)
     data = training_data(context, examples)
     hessians = input_hessians(dense, list(masks), data, damping, "compensate")
-    moved = {name: compensate(before[name], hessians[name], masks[name]) for name in masks}
+    moved = {
+        name: compensate(entering(model, name, step), hessians[name], fitted(step, "mask"))
+        for name, step in masks.items()
+    }
     moved = context.fabric.broadcast(moved)
     present = latents(model)
     with torch.no_grad():
@@ -57,17 +56,14 @@ def compensate_stage(
             present[name].copy_(value)
 
 
-def _before_masks(
-    model: nn.Module, names: list[str]
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """What comes into the last mask of each of these weights, and the mask."""
-    before, masks = {}, {}
+def _last_masks(model: nn.Module, names: list[str]) -> dict[str, Mask]:
+    """The last mask of each of these weights that has one."""
+    found = {}
     for name, steps in chains(model).items():
         own = [step for step in steps if isinstance(step, Mask) and step.mask is not None]
         if name in names and own:
-            before[name] = entering(model, name, own[-1])
-            masks[name] = own[-1].mask
-    return before, masks  # type: ignore[return-value]
+            found[name] = own[-1]
+    return found
 
 
 def check_compensate(*, layers: Layers, examples: int, damping: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import nn
 
 from laconic.errors import PatternError, UsageError
 from laconic.represent import matches_layer, weights
+from laconic.surgery import apply_cut, cuts
 from laconic.train import Progress, Task
 
 Layers = str | list[str]
@@ -35,6 +37,17 @@ class Context:
     """The network as the run was given it, without chains; not to be changed."""
     kept: Path | None = None
     """Where `fit` keeps a point of its training, to which `rewind` goes back."""
+
+    def start_as_cut(self) -> nn.Module | None:
+        """A copy of `start` with the cuts that were made in the model since; None without one."""
+        return None if self.start is None else cut_like(copy.deepcopy(self.start), self.model)
+
+
+def cut_like(network: nn.Module, model: nn.Module) -> nn.Module:
+    """`network` with the cuts that were made in `model` since, in place."""
+    for cut in cuts(model)[len(cuts(network)) :]:
+        apply_cut(network, cut)
+    return network
 
 
 def by_layer(

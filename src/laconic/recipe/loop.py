@@ -10,6 +10,7 @@ from torch import nn
 from laconic.errors import UsageError
 from laconic.recipe.context import Context
 from laconic.train import SCHEDULES, Callback, Objective, fit
+from laconic.train.fit import check_clip_norm
 from laconic.train.optimizers import known, make_optimizer
 
 
@@ -33,8 +34,9 @@ def train(
     )
 
 
-def check_training(*, epochs: int, **arguments: Any) -> None:
+def check_training(*, epochs: int, clip_norm: float | None = None, **arguments: Any) -> None:
     """Raise what training would raise of these arguments (see `laconic.train.fit`)."""
+    check_clip_norm(clip_norm)
     known("schedule", SCHEDULES, arguments["schedule"])
     make_optimizer(
         nn.Linear(1, 1),

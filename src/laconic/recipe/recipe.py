@@ -44,11 +44,16 @@ saliency, scope, sparsity
         check_arguments(self.kind, function, self.arguments)
         if self.kind not in CHECKS:
             return
-        defaults = {name: known.default for name, known in parameters_of(function).items()}
         try:
-            CHECKS[self.kind](**{**defaults, **self.arguments})
+            CHECKS[self.kind](**self.with_defaults)
         except UsageError as error:
             raise UsageError(f"{self.kind}: {error}") from error
+
+    @property
+    def with_defaults(self) -> dict[str, Any]:
+        """The arguments, with the defaults of those that are not given."""
+        known = parameters_of(STAGES[self.kind])
+        return {name: parameter.default for name, parameter in known.items()} | self.arguments
 
 
 @dataclass(frozen=True)

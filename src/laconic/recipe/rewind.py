@@ -12,9 +12,8 @@ from lightning_fabric import Fabric
 from torch import Generator, Tensor, nn
 
 from laconic.errors import StageError, UsageError
-from laconic.recipe.context import Context
+from laconic.recipe.context import Context, cut_like
 from laconic.represent import Grid, chains, latents, plain_state
-from laconic.surgery import apply_cut, cuts
 from laconic.train import Moment, load_model, save_model
 from laconic.train.optimizers import known
 
@@ -47,18 +46,26 @@ class Keep:
         Raises:
             UsageError: the training is shorter.
         """
-        if self.step > moment.steps:
-            raise UsageError(
-                f"keep_step is {self.step}, but the training has {moment.steps} steps; keep an "
-                "earlier one"
-            )
+        check_keep_step(self.step, moment.steps)
 
     def after_step(self, model: nn.Module, moment: Moment) -> None:
         """Save the network when it is time."""
-        if moment.step + 1 == self.step:
+        if moment.step < self.step <= moment.done:
             if self.fabric.is_global_zero:
                 save_model(self.path, model)
             self.fabric.barrier()
+
+
+def check_keep_step(step: int, steps: int) -> None:
+    """Refuse to keep what a training of `steps` never comes to.
+
+    Raises:
+        UsageError: with both numbers.
+    """
+    if step > steps:
+        raise UsageError(
+            f"keep_step is {step}, but the training has {steps} steps; keep an earlier one"
+        )
 
 
 def kept_path(context: Context) -> Path:
@@ -79,9 +86,11 @@ def start(context: Context) -> Values:
 
 def kept(context: Context) -> Values:
     """What `fit` kept after ``keep_step`` updates: θ_k (late rewinding, arXiv:1903.01611)."""
-    network = copy.deepcopy(_start(context))
+    network = copy.deepcopy(context.start)
+    if network is None:
+        raise StageError("this run does not know the network that it began with")
     load_model(kept_path(context), network)
-    return plain_state(_cut_like(network, context.model))
+    return plain_state(cut_like(network, context.model))
 
 
 def random(context: Context) -> Values:
@@ -178,17 +187,7 @@ def check_rewind(*, to: str) -> None:
 
 def _given(context: Context) -> nn.Module:
     """A copy of the network that the run was given, cut as it is now."""
-    return _cut_like(copy.deepcopy(_start(context)), context.model)
-
-
-def _start(context: Context) -> nn.Module:
-    if context.start is None:
+    network = context.start_as_cut()
+    if network is None:
         raise StageError("this run does not know the network that it began with")
-    return context.start
-
-
-def _cut_like(network: nn.Module, model: nn.Module) -> nn.Module:
-    """`network` with the cuts that were made in `model` since, in place."""
-    for cut in cuts(model)[len(cuts(network)) :]:
-        apply_cut(network, cut)
     return network

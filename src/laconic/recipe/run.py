@@ -24,6 +24,7 @@ from laconic.measure.versions import versions
 from laconic.pack import capture, pack_model_bytes
 from laconic.recipe import guard
 from laconic.recipe.beforehand import (
+    check_lengths,
     check_order,
     check_output,
     check_patterns,
@@ -37,6 +38,7 @@ from laconic.recipe.stages import STAGES
 from laconic.represent import plain_state
 from laconic.surgery import cuts
 from laconic.train import Progress, Task, evaluate, load_model, make_fabric, save_model
+from laconic.train.fabric import broadcast_model
 
 TIMED_CALLS = 30
 
@@ -101,6 +103,7 @@ def run(
     check_task(model, task, fabric)
     check_patterns(model, recipe)
     check_order(recipe)
+    check_lengths(task, recipe)
     fresh = copied(model)
     wanted = {
         "recipe": recipe.as_json(),
@@ -204,6 +207,8 @@ class _Run:
             STAGES[stage.kind](context, **stage.arguments)
         except StageError as error:
             raise StageError(f"{label}: {error}") from error
+        # What a stage computed from data may differ in its last bits from process to process.
+        broadcast_model(self.model, self.fabric)
         guard.check(before, self.model, label)
         self._finish(number, stage, time.perf_counter() - start)
 

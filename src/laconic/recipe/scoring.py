@@ -48,6 +48,10 @@ def check_saliency(choice: Choice, *, per_channel: bool) -> None:
 
 
 def training_data(context: Context, examples: int) -> Data:
-    """The training examples that a stage may look at, and the weights that the run began with."""
-    start = None if context.start is None else plain_state(context.start)
-    return Data(context.task, examples, context.seed, start)
+    """The training examples that a stage may look at, and the weights that the run began with.
+
+    Of what was cut since, those that are left: criteria compare place by place.
+    """
+    start = context.start_as_cut()
+    initial = None if start is None else plain_state(start)
+    return Data(context.task, examples, context.seed, initial)

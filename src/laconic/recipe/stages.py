@@ -92,3 +92,6 @@ PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
     **compensation.PATTERNS,
 }
 """Stage → the sets of arguments, ``layers`` and tables by pattern, that must match layers."""
+
+LENGTHS: dict[str, Callable[..., None]] = {**training.LENGTHS}
+"""What an epoch's number of steps can be held against: a function that counts them comes first."""

@@ -20,12 +20,13 @@ from laconic.recipe.loop import check_training, train
 from laconic.recipe.masking import (
     agp_stage,
     check_agp,
+    check_agp_length,
     check_drop_neurons,
     check_supermask,
     drop_neurons_stage,
     supermask_stage,
 )
-from laconic.recipe.rewind import Keep, check_rewind, kept_path, rewind_stage
+from laconic.recipe.rewind import Keep, check_keep_step, check_rewind, kept_path, rewind_stage
 from laconic.represent import represent_layers, weights
 from laconic.train import Penalised, TaskLoss
 
@@ -41,6 +42,7 @@ def fit_stage(
     optimizer: str = "adam",
     schedule: str = "constant",
     weight_decay: float = 0.0,
+    clip_norm: float | None = None,
     penalties: Strengths | None = None,
     proximal: Strengths | None = None,
     keep_step: int | None = None,
@@ -54,6 +56,7 @@ def fit_stage(
         optimizer: of the training.
         schedule: of the learning rate.
         weight_decay: of the training.
+        clip_norm: largest norm of all gradients together.
         penalties: norms added to the loss: name (`laconic.prune.REGULARISERS`) → strength, for
             all weights or by pattern: ``{l1 = 1e-5, filters = {"conv*" = 1e-4}}``.
         proximal: norms whose proximal step follows each update, likewise: exact zeros, which are
@@ -73,6 +76,7 @@ def fit_stage(
         optimizer=optimizer,
         schedule=schedule,
         weight_decay=weight_decay,
+        clip_norm=clip_norm,
     )
     if steps:
         hold_zeros(model, steps)
@@ -138,6 +142,14 @@ def check_fit(
         )
 
 
+def check_fit_length(
+    steps: Callable[[], int], *, epochs: int, keep_step: int | None, **arguments: Any
+) -> None:
+    """Raise that no step of a training of so many an epoch is the one to keep."""
+    if keep_step is not None:
+        check_keep_step(keep_step, steps() * epochs)
+
+
 STAGES: dict[str, Callable[..., None]] = {
     "fit": fit_stage,
     "agp": agp_stage,
@@ -164,3 +176,5 @@ PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
     "supermask": lambda arguments: [{"layers": arguments.get("layers", "*")}],
     "drop-neurons": lambda arguments: [{"layers": layer} for layer in arguments["layers"]],
 }
+LENGTHS: dict[str, Callable[..., None]] = {"agp": check_agp_length, "fit": check_fit_length}
+"""What an epoch's number of steps can be held against before the first stage."""

@@ -12,7 +12,7 @@ from laconic.represent.chain import (
     represent_layers,
     weights,
 )
-from laconic.represent.latent import entering, latents
+from laconic.represent.latent import entering, latents, plain_before
 from laconic.represent.select import Places, fold_foreign, select_places
 from laconic.represent.step import Grid, Step, fitted, straight_through
 
@@ -29,6 +29,7 @@ __all__ = [
     "latents",
     "matches_layer",
     "plain",
+    "plain_before",
     "plain_state",
     "rebuild",
     "represent",

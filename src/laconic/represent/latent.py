@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
-from laconic.represent.chain import _own_parameters, _owners, chain
+from laconic.represent.chain import _own_parameters, _owners, chain, plain
 from laconic.represent.step import Step
 
 
@@ -43,3 +45,26 @@ def entering(model: nn.Module, name: str, step: Step) -> Tensor:
                 break
             value = before(value)
     return value
+
+
+def plain_before(model: nn.Module, steps: Mapping[str, Step]) -> nn.Module:
+    """A copy of the model without chains in which some weights are what comes into a step.
+
+    Args:
+        model: the network.
+        steps: weight name → one of the steps of its chain.
+
+    Examples:
+        >>> from laconic.prune import Prune
+        >>> from laconic.represent import represent
+        >>> layer = nn.Linear(4, 2)
+        >>> step = represent(layer, Prune(0.5))
+        >>> int((plain_before(layer, {"weight": step}).weight != 0).sum())
+        8
+    """
+    copy = plain(model)
+    parameters = dict(copy.named_parameters())
+    with torch.no_grad():
+        for name, step in steps.items():
+            parameters[name].copy_(entering(model, name, step))
+    return copy

@@ -5,9 +5,10 @@ from laconic.train.callback import Callback, Moment
 from laconic.train.checkpoint import load_model, save_model
 from laconic.train.evaluate import evaluate
 from laconic.train.fabric import make_fabric
-from laconic.train.fit import EpochRecord, History, Progress, fit
+from laconic.train.fit import fit
 from laconic.train.objective import Objective, Penalised, Penalty, TaskLoss
 from laconic.train.optimizers import OPTIMIZERS
+from laconic.train.progress import EpochRecord, History, Progress
 from laconic.train.schedules import SCHEDULES
 from laconic.train.shortened import Shortened
 from laconic.train.steps import step_classes, step_names

@@ -10,9 +10,15 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Moment:
-    """Where training stands; `step` of `steps` in all epochs together, from 0."""
+    """Where training stands; `step` of `steps` in all epochs together, from 0.
+
+    Every epoch has as many numbers as the first has batches. Where a task gives fewer batches in
+    another, its last one stands for all numbers that are left; surplus ones have none.
+    """
 
     step: int
+    done: int
+    """The number of the step that follows."""
     steps: int
     epoch: int
     """From 0."""
