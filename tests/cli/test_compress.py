@@ -1,14 +1,12 @@
 """laconic compress, measure and report: a person's own network, task, weights and recipe."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from tests.launching import launch
 from torch import nn
 
 from laconic import runtime, zoo
@@ -326,13 +324,7 @@ def test_of_two_processes_the_first_alone_speaks(tiny, recipe, tmp_path):
         "compress", f"{tiny}:model", "--task", f"{tiny}:task", "--threads", "1", "--json",
         "--recipe", str(recipe('"prune"\nsparsity = 0.5')), "-o", str(tmp_path / "x.lac"),
     ]  # fmt: skip
-    torchrun = ["torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "laconic"]
-    done = subprocess.run(
-        [sys.executable, "-m", *torchrun, *words],
-        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=240,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    done = launch("-m", "laconic", *words)
     assert [receipt["kind"] for receipt in json.loads(done.stdout)] == ["given", "prune"]
     assert (tmp_path / "x.lac").exists()
 

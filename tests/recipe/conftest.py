@@ -1,6 +1,5 @@
 """Short runs on a tiny network, shared by the tests that look at them."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests import launching
 from torch import nn
 
 from laconic import zoo
@@ -58,21 +58,9 @@ def captured_once():
 
 @pytest.fixture(scope="session")
 def launch() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a script of this folder in so many processes; warnings of the user's doing are errors."""
-
-    def run_script(script: str, *arguments: object, processes: int = 2) -> Any:
-        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-        launcher = torchrun if processes > 1 else []
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error::UserWarning"}
-        path = Path(__file__).with_name(script)
-        done = subprocess.run(
-            [sys.executable, *launcher, str(path), *map(str, arguments)],
-            env=environment, capture_output=True, text=True, timeout=240, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done
-
-    return run_script
+    """Run a script of this folder in so many processes."""
+    folder = Path(__file__).parent
+    return lambda script, *words, **given: launching.launch(folder / script, *words, **given)
 
 
 @dataclass

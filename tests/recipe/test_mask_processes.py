@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-RECIPES = ["gradual", "proximal", "penalised", "supermask"]
+RECIPES = [
+    "gradual", "proximal", "penalised", "supermask", "gradual-global", "compensated", "sampled",
+    "greedy-cut", "convolutions-cut",
+]  # fmt: skip
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +34,14 @@ def two(launch, tmp_path_factory) -> list[dict]:
     return ended(folder)
 
 
+@pytest.fixture(scope="module")
+def apart(launch, tmp_path_factory) -> list[dict]:
+    """Two processes that see other examples each."""
+    folder = tmp_path_factory.mktemp("apart")
+    launch("two_processes_masks.py", folder, "apart")
+    return ended(folder)
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_both_processes_end_with_the_same_weights_bit_for_bit(two, recipe):
     assert len(two) == 2
@@ -40,8 +51,16 @@ def test_both_processes_end_with_the_same_weights_bit_for_bit(two, recipe):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_their_masks_and_values_are_those_of_one_process(one, two, recipe):
+    assert list(two[0][recipe]) == list(one[recipe])
     for name, weight in one[recipe].items():
         found = np.array(two[0][recipe][name])
         np.testing.assert_allclose(found, weight, rtol=1e-3, atol=1e-4, err_msg=name)
         if recipe != "proximal":  # there a zero is an outcome of the last bits of a gradient
             assert np.array_equal(found == 0, np.array(weight) == 0), name
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_processes_that_see_other_examples_end_with_the_same_weights(apart, two, recipe):
+    assert len(apart) == 2
+    assert apart[0][recipe] == apart[1][recipe]
+    assert apart[0][recipe] != two[0][recipe]

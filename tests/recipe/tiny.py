@@ -46,6 +46,16 @@ def model():
     return nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 3))
 
 
+def convolutions():
+    """The task's inputs as images of 4×4: two convolutions with BatchNorm."""
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 4, 4)),
+        nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.Conv2d(8, 6, 2), nn.BatchNorm2d(6), nn.ReLU(),
+        nn.Flatten(), nn.Linear(6, 3),
+    )  # fmt: skip
+
+
 def other_model():
     return nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3))
 

@@ -1,6 +1,8 @@
-"""Run by torchrun from test_mask_processes.py: recipes whose masks change while they train.
+"""Run by torchrun from test_mask_processes.py: recipes whose zeros and shapes data decide.
 
-torchrun --nproc_per_node=2 two_processes_masks.py OUTPUT_FOLDER
+torchrun --nproc_per_node=2 two_processes_masks.py OUTPUT_FOLDER [apart]
+
+With "apart" each process sees other inputs, as if each read a part of the examples alone.
 """
 
 import json
@@ -11,7 +13,7 @@ import torch
 
 from laconic import zoo
 from laconic.recipe import Recipe, Stage, run
-from laconic.represent import weights
+from laconic.represent import plain_state
 from laconic.train import make_fabric
 
 TINY = Path(__file__).with_name("tiny.py")
@@ -30,18 +32,44 @@ RECIPES = {
         Stage("prune", {"sparsity": 0.5}),
     ),
     "supermask": (Stage("supermask", {"epochs": 3, "learning_rate": 0.1}),),
+    "gradual-global": (
+        Stage(
+            "agp",
+            {"sparsity": 0.75, "epochs": 3, "frequency": 2, "learning_rate": 0.01}
+            | {"scope": "global", "saliency": "fisher", "examples": 40},
+        ),
+    ),
+    "compensated": (
+        FIT,
+        Stage("prune", {"sparsity": 0.5, "saliency": "obs"}),
+        Stage("compensate", {"examples": 60}),
+    ),
+    "sampled": (Stage("prune", {"sparsity": 0.5, "saliency": "ewc"}), FIT),
+    "greedy-cut": (
+        Stage("greedy-cut", {"fraction": 0.25, "per_round": 3, "steps": 2, "examples": 20}),
+        Stage("prune", {"sparsity": 0.5, "saliency": "magnitude-increase"}),
+    ),
+    "convolutions-cut": (
+        Stage("cut", {"fraction": 0.5, "saliency": "fisher-channels", "examples": 20}),
+        Stage("recalibrate", {"examples": 80}),
+        Stage("prune", {"sparsity": 0.5, "saliency": "wanda"}),
+    ),
 }
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, *, apart: bool) -> None:
     fabric = make_fabric("cpu", threads=1)
     found = {}
     for name, stages in RECIPES.items():
         torch.manual_seed(0)
-        model, task = zoo.resolve_model(f"{TINY}:model"), zoo.resolve_task(f"{TINY}:task")
+        network = "convolutions" if name.startswith("convolutions") else "model"
+        model, task = zoo.resolve_model(f"{TINY}:{network}"), zoo.resolve_task(f"{TINY}:task")
+        if apart:
+            noise = torch.Generator().manual_seed(fabric.global_rank)
+            task.train_inputs += torch.randn(task.train_inputs.shape, generator=noise)
         output, directory = folder / f"{name}.lac", folder / name
         run(model, task, Recipe(stages), output, directory, fabric=fabric)
-        found[name] = {key: value.tolist() for key, value in weights(model.eval()).items()}
+        found[name] = {key: value.tolist() for key, value in plain_state(model).items()}
     (folder / f"{fabric.global_rank}.json").write_text(json.dumps(found))
     fabric.barrier()
     if torch.distributed.is_initialized():
@@ -49,4 +77,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), apart="apart" in sys.argv[2:])

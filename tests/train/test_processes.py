@@ -1,12 +1,10 @@
 """Two gloo processes train what one process trains."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.launching import launch
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 
@@ -15,14 +13,8 @@ SCRIPT = Path(__file__).with_name("two_processes.py")
 def runs(tmp_path_factory) -> dict[str, dict]:
     """What one process, and each of two, came to."""
     folder = tmp_path_factory.mktemp("processes")
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error::UserWarning"}
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    for launcher in ([], torchrun):
-        done = subprocess.run(
-            [sys.executable, *launcher, str(SCRIPT), str(folder)],
-            env=environment, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+    for processes in (1, 2):
+        done = launch(SCRIPT, folder, processes=processes)
         assert "Warning" not in done.stderr
         assert done.stdout == ""
     return {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
