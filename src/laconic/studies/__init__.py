@@ -1,11 +1,13 @@
 """A paper's table each: a recipe, the published numbers, ours."""
 
+from laconic.studies.architecture import ARCHITECTURE
 from laconic.studies.coding import CODING
 from laconic.studies.dropneuron import DROPNEURON
 from laconic.studies.han import HAN
 from laconic.studies.language import AGP_LSTM, CLASS_SCOPES, LOAD_BALANCE
 from laconic.studies.lenet import LENET5, LENET_300_100
 from laconic.studies.lottery import LOTTERY
+from laconic.studies.rethinking import RETHINKING
 from laconic.studies.second_order import SECOND_ORDER
 from laconic.studies.source3 import SOURCE3
 from laconic.studies.study import (
@@ -21,6 +23,7 @@ from laconic.studies.study import (
     results_folder,
     write_result,
 )
+from laconic.studies.trimming import TRIMMING
 
 STUDIES: dict[str, Study] = {
     study.name: study
@@ -35,7 +38,10 @@ STUDIES: dict[str, Study] = {
         CLASS_SCOPES,
         AGP_LSTM,
         LOAD_BALANCE,
+        ARCHITECTURE,
+        TRIMMING,
         SOURCE3,
+        RETHINKING,
     )
 }
 
