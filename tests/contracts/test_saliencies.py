@@ -166,8 +166,14 @@ def test_missing_data_are_named(name):
         assert len(saliency.scores(model)) == 3
 
 
-LOOK_INSIDE = ("wanda", "obs", "obs-greedy", "fisher-channels", "taylor-channels", "apoz")
-"""They see inputs or outputs of layers."""
+INPUTS = ("embedding.weight", "lstm.weight_hh_l0", "head.weight")
+LOOK_INSIDE = {
+    "wanda": INPUTS,
+    "obs": INPUTS[1:],
+    "obs-greedy": INPUTS[1:],
+    **dict.fromkeys(("fisher-channels", "taylor-channels", "apoz"), ("head.weight",)),
+}
+"""They see inputs or outputs of layers: of which of those below."""
 
 
 class Odd(nn.Module):
@@ -200,8 +206,8 @@ def test_another_kind_of_layer_is_scored_or_refused_by_its_name(name, weight):
         initial={each: value.clone() for each, value in weights(model).items()},
     )
     saliency = SALIENCIES[name]()
-    looks_inside = name in LOOK_INSIDE and weight != "head.weight"
-    if looks_inside or (saliency.per_channel and weight == "up.weight"):
+    unseen = weight not in LOOK_INSIDE.get(name, (weight,))
+    if unseen or (saliency.per_channel and weight == "up.weight"):
         with pytest.raises(UnsupportedError, match=f"^{weight}: .*leave this layer out"):
             saliency.scores(model, [weight], data)
         return

@@ -136,6 +136,49 @@ def test_true_and_empirical_fisher_differ_where_the_network_is_sure_and_wrong():
     assert float(Fisher().scores(model, data=examples)["weight"].max()) > 1e-6
 
 
+class Words(nn.Module):
+    """Logits of four classes at each of five places; the classes last, or second."""
+
+    def __init__(self, last):
+        super().__init__()
+        self.layer, self.last = nn.Linear(3, 4).double(), last
+
+    def forward(self, rows):
+        logits = self.layer(rows)
+        return logits if self.last else logits.mT
+
+
+def sequence_data(last, count=8):
+    def loss(outputs, targets):
+        return functional.cross_entropy(outputs.mT if last else outputs, targets)
+
+    found = data(5, 3, count=count)
+    targets = torch.arange(60).reshape(12, 5) % 4
+    found.task.train_targets, found.task.loss = targets, loss
+    return found
+
+
+@pytest.mark.parametrize("kind", [TrueFisher, EWC], ids=lambda kind: kind.__name__)
+def test_targets_of_sequences_are_drawn_at_each_place_wherever_the_classes_lie(kind):
+    first, second = Words(last=True), Words(last=False)
+    second.layer = first.layer
+    found = kind(seed=1).scores(first, data=sequence_data(True))["layer.weight"]
+    assert torch.equal(
+        found, kind(seed=1).scores(second, data=sequence_data(False))["layer.weight"]
+    )
+    assert not torch.equal(
+        found, kind(seed=2).scores(first, data=sequence_data(True))["layer.weight"]
+    )
+
+
+def test_of_sequences_too_the_true_fisher_is_on_average_the_gauss_newton_diagonal():
+    """Up to the number of places: the loss is their mean, −log p(y | x) / 5."""
+    model, examples = Words(last=True), sequence_data(True, count=4)
+    drawn = [TrueFisher(seed).scores(model, data=examples)["layer.weight"] for seed in range(400)]
+    expected = OBD().scores(model, data=examples)["layer.weight"]
+    torch.testing.assert_close(5 * torch.stack(drawn).mean(0), expected, rtol=0.2, atol=1e-3)
+
+
 @pytest.mark.parametrize("saliency", [TrueFisher(), EWC()], ids=str)
 def test_drawn_targets_want_the_cross_entropy(saliency):
     model = nn.Linear(4, 4).double()

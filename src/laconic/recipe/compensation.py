@@ -27,7 +27,7 @@ def compensate_stage(
 
     Args:
         context: the run.
-        layers: which layers; linear and convolutional ones.
+        layers: which layers; linear, convolutional and recurrent ones and projections of attention.
         examples: training examples whose inputs are looked at.
         damping: see `laconic.saliency.input_hessians`.
 

@@ -79,42 +79,44 @@ def _gradients(
 def sampled_loss(data: Data, seed: int) -> Scalars:
     """The loss of an example with a class drawn from the network's own ``p(y | x)``.
 
-    For networks whose outputs are logits, ``[batch, classes, ...]``, and whose loss is the cross
-    entropy: only then is the loss −log p(y | x).
+    For networks whose outputs are logits, ``[batch, classes, ...]`` or, of sequences, ``[batch,
+    ..., classes]``, and whose loss is the mean cross entropy: only then is the loss −log p(y | x),
+    divided by the positions of an example. Each position draws for itself.
     """
     generator = torch.Generator().manual_seed(seed)
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        check_cross_entropy(data, outputs, targets)
+        axis = class_axis(data, outputs, targets)
         if not bool(torch.isfinite(outputs).all()):
             raise UsageError("an output of the network is NaN or infinite")
-        logits = outputs.detach().movedim(1, -1).flatten(0, -2)
+        logits = outputs.detach().movedim(axis, -1).flatten(0, -2)
         drawn = torch.multinomial(logits.softmax(-1).cpu(), 1, generator=generator)
         return data.loss(outputs, drawn.reshape(targets.shape).to(targets))[None]
 
     return loss
 
 
-def check_cross_entropy(data: Data, outputs: Tensor, targets: Tensor) -> None:
-    """Refuse a loss that is not the cross entropy of logits.
+def class_axis(data: Data, outputs: Tensor, targets: Tensor) -> int:
+    """Along which dimension of the outputs the logits of the classes lie.
 
     Raises:
-        UnsupportedError: the loss, or the shape of outputs and targets, is another.
+        UnsupportedError: the loss is not their mean cross entropy.
     """
-    fits = (
-        outputs.ndim >= 2
-        and not targets.is_floating_point()
-        and targets.shape == outputs.shape[:1] + outputs.shape[2:]
+    for axis in (1, -1):
+        if outputs.ndim < 2 or targets.is_floating_point():
+            continue
+        logits = outputs.movedim(axis, -1)
+        if logits.shape[:-1] != targets.shape:
+            continue
+        own = data.loss(outputs, targets)
+        usual = functional.cross_entropy(logits.flatten(0, -2), targets.flatten().long())
+        if bool(torch.isclose(own, usual, rtol=1e-3, atol=1e-5, equal_nan=True)):
+            return axis
+    raise UnsupportedError(
+        f"targets are drawn from the network's own distribution, which must be a softmax over "
+        f"the outputs {list(outputs.shape)} with the mean cross entropy as loss; choose fisher "
+        "or obd, which take any loss"
     )
-    if fits:
-        own, usual = data.loss(outputs, targets), functional.cross_entropy(outputs, targets.long())
-        fits = bool(torch.isclose(own, usual, rtol=1e-3, atol=1e-5, equal_nan=True))
-    if not fits:
-        raise UnsupportedError(
-            f"targets are drawn from the network's own distribution, which must be a softmax over "
-            f"the outputs {list(outputs.shape)} with the mean cross entropy as loss; choose fisher "
-            "or obd, which take any loss"
-        )
 
 
 def output_curvature(data: Data) -> Scalars:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from laconic.errors import UnsupportedError, UsageError
 from laconic.saliency.data import Data
-from laconic.saliency.layers import examples, input_rows, layers_of, twin
+from laconic.saliency.layers import examples, twin
+from laconic.saliency.readers import Call, Reader, readers_of
 
 CHUNK = 64
 """Examples at a time; the windows of a convolution take its input times the kernel's area."""
@@ -22,6 +23,8 @@ def input_sums(
     data: Data,
     moment: Callable[[Tensor], Tensor],
     criterion: object,
+    *,
+    one_hot: bool = False,
 ) -> tuple[dict[str, Tensor], int]:
     """The sum of `moment` over all inputs of each layer, float64, and the number of examples.
 
@@ -29,28 +32,30 @@ def input_sums(
         model: with or without chains; left as it was.
         names: of weights.
         data: the examples.
-        moment: rows ``[groups, rows, columns]`` (see `input_rows`) → anything that adds up.
+        moment: rows ``[groups, rows, columns]`` (see `readers`) → anything that adds up.
         criterion: who asks, for messages.
+        one_hot: whether `moment` looks at squares alone, so that an embedding will do.
 
     Raises:
         UnsupportedError: a weight of another kind of layer, or a layer that is never called.
         UsageError: what comes into a layer is not finite.
     """
     copy, _ = twin(model, names)
-    layers = layers_of(copy, names, criterion)
+    readers = readers_of(copy, names, criterion, one_hot=one_hot)
     sums: dict[str, Tensor] = {}
 
-    def watch(name: str) -> Callable[..., None]:
-        def add(layer: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-            inputs = args[0] if args else named["input"]
-            found = moment(input_rows(layer, inputs)).double()
-            sums[name] = sums[name] + found if name in sums else found
+    def watch(name: str, key: str, read: Reader) -> Callable[..., None]:
+        def add(layer: Any, args: tuple[Any, ...], named: dict[str, Any], outputs: Any) -> None:
+            rows = read(layer, key, Call(args, named, outputs))
+            if rows is not None:
+                found = moment(rows).double()
+                sums[name] = sums[name] + found if name in sums else found
 
         return add
 
-    for name, owners in layers.items():
-        for layer in owners:
-            layer.register_forward_pre_hook(watch(name), with_kwargs=True)
+    for name, owners in readers.items():
+        for layer, key, read in owners:
+            layer.register_forward_hook(watch(name, key, read), with_kwargs=True)
     count = 0
     with torch.no_grad():
         for inputs, targets in examples(copy, data, CHUNK):
@@ -59,8 +64,9 @@ def input_sums(
     for name in names:
         if name not in sums:
             raise UnsupportedError(
-                f"{name}: the network never calls this {type(layers[name][0]).__name__} (it takes "
-                f"the weight itself), so {criterion} sees no inputs of it; leave this layer out"
+                f"{name}: the network never calls this {type(readers[name][0][0]).__name__} (it "
+                f"takes the weight itself), so {criterion} sees no inputs of it; leave this layer "
+                "out"
             )
         if not bool(torch.isfinite(sums[name]).all()):
             raise UsageError(f"{name}: an input of this layer is NaN or infinite")
@@ -82,7 +88,7 @@ def input_hessians(
 
     Args:
         model: with or without chains; left as it was.
-        names: of weights of linear and convolutional layers.
+        names: of weights whose inputs can be read (see `readers`), but no embedding.
         data: the examples.
         damping: λ as a part of the mean of the diagonal, so that inputs that are never active or
             depend on each other leave H invertible.

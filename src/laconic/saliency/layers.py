@@ -40,21 +40,29 @@ def layers_of(copy: nn.Module, names: Sequence[str], criterion: object) -> dict[
     Raises:
         UnsupportedError: a weight that is not that of a linear or convolutional layer, by name.
     """
+    found: dict[str, list[Layer]] = {}
+    for name, owners in owners_of(copy, names).items():
+        found[name] = []
+        for module, key in owners:
+            if not isinstance(module, Layer) or key != "weight":
+                raise UnsupportedError(
+                    f"{name}: {criterion} looks at the outputs of linear and convolutional layers, "
+                    f"not at the {key} of {type(module).__name__}; leave this layer out, or choose "
+                    "a criterion that looks at weights and gradients alone, such as taylor"
+                )
+            found[name].append(module)
+    return found
+
+
+def owners_of(copy: nn.Module, names: Sequence[str]) -> dict[str, list[tuple[nn.Module, str]]]:
+    """The modules that hold each weight, and under which name; several where it is shared."""
     parameters = dict(copy.named_parameters(remove_duplicate=False))
-    found: dict[str, list[Layer]] = {name: [] for name in names}
+    found: dict[str, list[tuple[nn.Module, str]]] = {name: [] for name in names}
     wanted = {id(parameters[name]): name for name in names}
     for module in copy.modules():
         for key, parameter in module.named_parameters(recurse=False):
-            name = wanted.get(id(parameter))
-            if name is None:
-                continue
-            if not isinstance(module, Layer) or key != "weight":
-                raise UnsupportedError(
-                    f"{name}: {criterion} looks at linear and convolutional layers, not at the "
-                    f"{key} of {type(module).__name__}; leave this layer out, or choose a "
-                    "criterion that looks at weights and gradients alone, such as taylor"
-                )
-            found[name].append(module)
+            if id(parameter) in wanted:
+                found[wanted[id(parameter)]].append((module, key))
     return found
 
 

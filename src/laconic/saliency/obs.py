@@ -27,7 +27,7 @@ class _OBS(Saliency):
         self.damping = damping
 
     def measure(self, model: nn.Module, names: Sequence[str], data: Data) -> Scores:
-        """Linear and convolutional layers alone."""
+        """Layers whose inputs can be read, but embeddings: see `laconic.saliency.readers`."""
         hessians = input_hessians(model, names, data, self.damping, self)
         present = weights(model)
         scores = {}

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from laconic.represent import weights
+from laconic.represent import plain, weights
 from laconic.saliency.data import Data
 from laconic.saliency.inputs import input_sums
-from laconic.saliency.layers import for_each_weight
+from laconic.saliency.layers import owners_of
+from laconic.saliency.readers import in_its_shape
 from laconic.saliency.saliency import Saliency, Scores
 
 
@@ -17,20 +18,22 @@ class Wanda(Saliency):
     """``S_ij = |W_ij| · ‖X_j‖₂``, Sun, Liu, Bair, Kolter, arXiv:2306.11695, section 3.
 
     X_j is input column j over all examples and positions; of a convolution, the input that one
-    place of the kernel meets. S² is what removing the weight alone adds to the squared error of
-    the layer's outputs. The paper compares weights within an output (row) only; here who prunes
-    decides over what is compared.
+    place of the kernel meets; of an LSTM or GRU x_t or h_{t−1}; of an embedding, whose inputs are
+    one-hot, the root of how often the row was used. S² is what removing the weight alone adds to
+    the squared error of what the layer adds up. The paper compares weights within an output (row)
+    only; here who prunes decides over what is compared.
     """
 
     needs_data = True
 
     def measure(self, model: nn.Module, names: Sequence[str], data: Data) -> Scores:
-        """Linear and convolutional layers alone."""
-        sums, _ = input_sums(model, names, data, _squares, self)
+        """Layers whose inputs can be read: see `laconic.saliency.readers`."""
+        sums, _ = input_sums(model, names, data, _squares, self, one_hot=True)
         present = weights(model)
+        owners = owners_of(plain(model), names)
         return {
             name: present[name].abs()
-            * for_each_weight(present[name], sums[name].sqrt()).to(present[name])
+            * in_its_shape(owners[name][0][0], present[name], sums[name].sqrt()).to(present[name])
             for name in names
         }
 

@@ -1,0 +1,214 @@
+"""Inputs of recurrent layers, embeddings and attention: as those of cells and linear layers."""
+
+import pytest
+import torch
+from small import data, gaussian
+from torch import nn
+
+from laconic.errors import UnsupportedError
+from laconic.saliency import OBS, Data, Wanda, input_hessians
+from laconic.solve import compensate
+from laconic.train.array_task import ArrayTask
+
+CELLS = {nn.LSTM: nn.LSTMCell, nn.GRU: nn.GRUCell, nn.RNN: nn.RNNCell}
+TIME, SIZE, HIDDEN = 5, 3, 4
+
+
+class Whole(nn.Module):
+    """Two layers in both directions, computed by one kernel; the last outputs of one place."""
+
+    def __init__(self, kind, batch_first=True, started=False):
+        super().__init__()
+        self.rows = kind(SIZE, HIDDEN, 2, bidirectional=True, batch_first=batch_first).double()
+        self.started = started
+
+    def start(self, batch):
+        count = 2 if isinstance(self.rows, nn.LSTM) else 1
+        state = tuple(gaussian(4, batch, HIDDEN, seed=seed) for seed in range(count))
+        return state if count == 2 else state[0]
+
+    def forward(self, inputs):
+        given = inputs if self.rows.batch_first else inputs.transpose(0, 1)
+        state = self.start(len(inputs)) if self.started else None
+        outputs = self.rows(given, state)[0]
+        return (outputs if self.rows.batch_first else outputs.transpose(0, 1))[:, 2]
+
+
+class Unrolled(nn.Module):
+    """The same, a cell at a time."""
+
+    def __init__(self, whole):
+        super().__init__()
+        self.whole = [whole]  # not a part of this network
+        self.cells = nn.ModuleDict()
+        for layer in (0, 1):
+            for end in ("", "_reverse"):
+                width = SIZE if layer == 0 else 2 * HIDDEN
+                cell = CELLS[type(whole.rows)](width, HIDDEN).double()
+                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                    setattr(cell, name, getattr(whole.rows, f"{name}_l{layer}{end}"))
+                self.cells[f"l{layer}{end}"] = cell
+
+    def forward(self, inputs):
+        states = self.whole[0].start(len(inputs)) if self.whole[0].started else None
+        for layer in (0, 1):
+            sides = []
+            for side, end in enumerate(("", "_reverse")):
+                place = 2 * layer + side
+                state = None
+                if states is not None:
+                    pair = isinstance(states, tuple)
+                    state = tuple(s[place] for s in states) if pair else states[place]
+                outputs = {}
+                order = range(TIME) if not end else reversed(range(TIME))
+                for time in order:
+                    state = self.cells[f"l{layer}{end}"](inputs[:, time], state)
+                    outputs[time] = state[0] if isinstance(state, tuple) else state
+                sides.append(torch.stack([outputs[time] for time in range(TIME)], 1))
+            inputs = torch.cat(sides, -1)
+        return inputs[:, 2]
+
+
+@pytest.mark.parametrize("kind", CELLS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("started", [False, True], ids=["from zero", "from a state"])
+@pytest.mark.parametrize("batch_first", [False, True], ids=["time first", "batch first"])
+def test_a_recurrent_layer_has_the_inputs_of_its_cells(kind, started, batch_first):
+    whole = Whole(kind, batch_first, started)
+    unrolled = Unrolled(whole)
+    examples = data(TIME, SIZE)
+    rows = gaussian(2, TIME, SIZE)
+    torch.testing.assert_close(whole(rows), unrolled(rows))
+    found = Wanda().scores(whole, data=examples)
+    expected = Wanda().scores(unrolled, data=examples)
+    assert len(found) == len(expected) == 8
+    for name, scores in expected.items():
+        _, cell, key = name.split(".")
+        torch.testing.assert_close(found[f"rows.{key}_{cell}"], scores, rtol=1e-9, atol=1e-12)
+
+
+class OneHot(nn.Module):
+    """A linear layer in an embedding's place."""
+
+    def __init__(self, embedding):
+        super().__init__()
+        self.layer = nn.Linear(7, 4, bias=False)
+        self.layer.weight = nn.Parameter(embedding.weight.detach().mT)
+
+    def forward(self, tokens):
+        return self.layer(nn.functional.one_hot(tokens, 7).float()).sum(1)
+
+
+class Embedded(nn.Module):
+    """Words, then their sum."""
+
+    def __init__(self, tied=False):
+        super().__init__()
+        self.words = nn.Embedding(7, 4)
+        self.last = nn.Linear(4, 7, bias=False) if tied else nn.Identity()
+        if tied:
+            self.last.weight = self.words.weight
+
+    def forward(self, tokens):
+        return self.last(self.words(tokens).sum(1))
+
+
+def token_data():
+    tokens = torch.randint(7, (12, 6), generator=torch.Generator().manual_seed(0)).clamp(max=5)
+    targets = torch.arange(12) % 4
+    return Data(ArrayTask(tokens, targets, tokens, targets, validation_fraction=0.25), count=9)
+
+
+def test_an_embedding_is_scored_as_the_linear_layer_of_one_hot_words():
+    model = Embedded()
+    found = Wanda().scores(model, data=token_data())["words.weight"]
+    expected = Wanda().scores(OneHot(model.words), data=token_data())["layer.weight"].mT
+    torch.testing.assert_close(found, expected)
+    assert bool((found[6] == 0).all())  # a word that never comes
+    assert bool((found[:6] > 0).all())
+
+
+def test_what_cannot_be_told_of_an_embedding_is_refused_by_its_name():
+    with pytest.raises(UnsupportedError, match=r"^words.weight: OBS.* at the weight of Embedding;"):
+        OBS().scores(Embedded(), data=token_data())
+    with pytest.raises(
+        UnsupportedError, match=r"^words.weight: .* weight of Embedding and Linear;"
+    ):
+        Wanda().scores(Embedded(tied=True), data=token_data())
+
+
+class Attended(nn.Module):
+    """Attention of a sequence to a part of it, or to itself."""
+
+    def __init__(self, size=4, keys=3):
+        super().__init__()
+        self.keys = keys
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True, kdim=size).double()
+
+    def forward(self, rows):
+        keys = torch.tanh(rows[:, : self.keys, : self.attention.kdim])
+        return self.attention(rows, keys, value=rows[:, : self.keys])[0].sum(1)
+
+
+@pytest.mark.parametrize("keys", [3, 5], ids=["fewer keys than queries", "as many"])
+@pytest.mark.parametrize("size", [4, 2], ids=["one projection", "three projections"])
+def test_an_attention_projects_its_query_its_key_and_its_value(keys, size):
+    model, examples = Attended(size, keys), data(5, 4)
+    inputs = torch.cat([batch for batch, _ in examples.batches()])
+    parts = [inputs, torch.tanh(inputs[:, :keys, :size]), inputs[:, :keys]]
+    norms = [part.flatten(0, 1).norm(dim=0) for part in parts]
+    if size == 4:
+        names = ["attention.in_proj_weight"]
+        weight = model.attention.in_proj_weight.detach()
+        expected = [weight.abs() * torch.cat([norm.expand(4, 4) for norm in norms])]
+    else:
+        names = [f"attention.{part}_proj_weight" for part in "qkv"]
+        found = [getattr(model.attention, f"{part}_proj_weight").detach() for part in "qkv"]
+        expected = [weight.abs() * norm for weight, norm in zip(found, norms, strict=True)]
+    scores = Wanda().scores(model, names, examples)
+    for name, wanted in zip(names, expected, strict=True):
+        torch.testing.assert_close(scores[name], wanted, rtol=1e-12, atol=0)
+
+
+def test_the_projection_behind_an_attention_is_named():
+    with pytest.raises(UnsupportedError, match=r"attention.out_proj.weight: the network never cal"):
+        Wanda().scores(Attended(), ["attention.out_proj.weight"], data(5, 4))
+
+
+MIXING = gaussian(6, 2, seed=3) @ gaussian(2, 6, seed=4) + 0.1 * gaussian(6, 6, seed=5)
+
+
+class Last(nn.Module):
+    """The last output of an LSTM, of inputs that depend on each other."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = nn.LSTM(6, 4, batch_first=True).double()
+
+    def forward(self, inputs):
+        return self.rows(inputs @ MIXING)[0][:, -1]
+
+
+def test_the_update_of_an_lstm_keeps_what_its_gates_add_up_near():
+    """Over the inputs that it was made from, better than zeros alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Last()
+    examples = data(5, 6)
+    weight = model.rows.weight_ih_l0.detach()
+    mask = weight.abs() > weight.abs().median()
+    hessians = input_hessians(model, ["rows.weight_ih_l0"], examples, damping=1e-6)
+    moved = compensate(weight, hessians["rows.weight_ih_l0"], mask)
+    assert bool((moved[~mask] == 0).all())
+    inputs = torch.cat([batch for batch, _ in examples.batches()]).flatten(0, 1) @ MIXING
+    lost = ((moved - weight) @ inputs.T).square().sum()
+    assert float(lost) < 0.2 * float((weight * ~mask @ inputs.T).square().sum())
+
+
+def test_a_packed_sequence_is_refused():
+    class Packed(Last):
+        def forward(self, inputs):
+            packed = nn.utils.rnn.pack_padded_sequence(inputs, [5] * len(inputs), True)
+            return self.rows(packed)[1][0][0]
+
+    with pytest.raises(UnsupportedError, match="weight_ih_l0: a packed sequence comes into this L"):
+        Wanda().scores(Packed(), ["rows.weight_ih_l0"], data(5, 6))
