@@ -1,5 +1,6 @@
 """A paper's table each: a recipe, the published numbers, ours."""
 
+from laconic.studies.architecture import ARCHITECTURE
 from laconic.studies.coding import CODING
 from laconic.studies.dropneuron import DROPNEURON
 from laconic.studies.han import HAN
@@ -22,6 +23,7 @@ from laconic.studies.study import (
     results_folder,
     write_result,
 )
+from laconic.studies.trimming import TRIMMING
 
 STUDIES: dict[str, Study] = {
     study.name: study
@@ -36,6 +38,8 @@ STUDIES: dict[str, Study] = {
         CLASS_SCOPES,
         AGP_LSTM,
         LOAD_BALANCE,
+        ARCHITECTURE,
+        TRIMMING,
         SOURCE3,
         RETHINKING,
     )
