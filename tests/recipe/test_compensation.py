@@ -61,7 +61,9 @@ def test_another_kind_of_layer_is_refused_by_its_name(tmp_path, runner):
     done.model.register_module("table", torch.nn.Embedding(4, 4))
     represent_layers(done.model, {"table.weight": Prune(0.5)})
     context = Context(done.model, done.task, make_fabric("cpu", threads=1), 0, None, None)
-    with pytest.raises(UnsupportedError, match=r"table.weight: compensate looks at what comes into lin"):
+    with pytest.raises(
+        UnsupportedError, match=r"table.weight: compensate looks at what comes into lin"
+    ):
         compensate_stage(context)
 
 

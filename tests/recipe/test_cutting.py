@@ -12,7 +12,7 @@ from laconic.errors import PatternError, StageError, UsageError
 from laconic.measure import dense_receipt
 from laconic.recipe import Recipe, Stage, run
 from laconic.runtime import load
-from laconic.surgery import cuts
+from laconic.surgery import cuts, remove_layers
 
 spec = importlib.util.spec_from_file_location("tiny", Path(__file__).parent / "tiny.py")
 tiny = importlib.util.module_from_spec(spec)
@@ -172,17 +172,72 @@ def test_blocks_and_dead_units_go(tmp_path):
     assert isinstance(network.block, nn.Identity)
 
 
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ([("remove-layers", {"layers": ["blok"]})], r"stage 2 \(remove-layers\): no module 'blok'"),
+        ([("remove-layers", {"layers": ["block*"]})], r"no module 'block\*' takes and gives"),
+        ([("remove-layers", {"layers": ["first"]})], r"first takes \[1, 16\] and gives \[1, 32\]"),
+        (
+            [
+                ("remove-layers", {"layers": ["block"]}),
+                ("prune", {"sparsity": 0.5, "layers": "block.0"}),
+            ],
+            r"stage 3 \(prune\): no layer matches 'block.0'; the layers are: first, last",
+        ),
+    ],
+    ids=["no such module", "a pattern", "another shape", "a later stage that prunes it"],
+)
+def test_layers_that_cannot_go_are_refused_before_the_first_stage(tmp_path, stages, message):
+    model = seeded(Normed)
+    with pytest.raises(UsageError, match=message):
+        compress(tmp_path, FIT, *stages, model=model)
+    assert not (tmp_path / "run").exists()
+    assert isinstance(model.block, nn.Sequential)
+
+
+def test_a_network_that_does_not_run_without_a_layer_is_refused():
+    class Attribute(Normed):
+        def forward(self, rows):
+            return super().forward(rows) * self.block[0].out_features
+
+    with pytest.raises(UsageError, match="the network does not run without block: TypeError"):
+        remove_layers(Attribute(), torch.zeros(1, 16), ["block"])
+
+
+def test_a_run_knows_the_files_of_its_stages_by_what_is_in_them(tmp_path):
+    analysis = tmp_path / "s.json"
+    analysis.write_text(json.dumps(SENSITIVITY))
+    stage = ("prune-by-sensitivity", {"file": str(analysis), "loss": 0.5})
+    compress(tmp_path, stage)
+    compress(tmp_path, stage, resume=True)
+    analysis.write_text(json.dumps(SENSITIVITY | {"dense": 0.9}))
+    with pytest.raises(
+        UsageError, match=rf"holds another run: content of {analysis} was '[0-9a-f]"
+    ):
+        compress(tmp_path, stage, resume=True)
+
+
+def test_an_analysis_of_another_network_is_refused_before_the_first_stage(tmp_path):
+    (tmp_path / "s.json").write_text(json.dumps(SENSITIVITY))
+    stage = ("prune-by-sensitivity", {"file": str(tmp_path / "s.json"), "loss": 0.5})
+    with pytest.raises(PatternError, match=r"stage 2 \(prune-by-.*\): no layer matches '0.weight'"):
+        compress(tmp_path, FIT, stage, model=seeded(Normed))
+
+
+SENSITIVITY = {
+    "identity": {"kind": "weights", "saliency": "magnitude"}, "metric_name": "error_percent",
+    "higher_is_better": False, "dense": 1.0, "layers": ["0.weight", "2.weight"],
+    "points": [
+        {"layer": "0.weight", "level": 0.5, "metric": 1.5},
+        {"layer": "2.weight", "level": 0.25, "metric": 1.2},
+        {"layer": "2.weight", "level": 0.75, "metric": 9.0},
+    ],
+}  # fmt: skip
+
+
 def test_per_layer_targets_come_from_a_sensitivity_analysis(tmp_path):
-    found = {
-        "identity": {"kind": "weights", "saliency": "magnitude"}, "metric_name": "error_percent",
-        "higher_is_better": False, "dense": 1.0, "layers": ["0.weight", "2.weight"],
-        "points": [
-            {"layer": "0.weight", "level": 0.5, "metric": 1.5},
-            {"layer": "2.weight", "level": 0.25, "metric": 1.2},
-            {"layer": "2.weight", "level": 0.75, "metric": 9.0},
-        ],
-    }  # fmt: skip
-    (tmp_path / "s.json").write_text(json.dumps(found))
+    (tmp_path / "s.json").write_text(json.dumps(SENSITIVITY))
     arguments = {"file": str(tmp_path / "s.json"), "loss": 0.5}
     network, _ = compress(tmp_path, ("prune-by-sensitivity", arguments))
     assert int((network[0].weight == 0).sum()) == 256

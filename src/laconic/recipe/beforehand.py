@@ -13,33 +13,38 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from laconic.errors import LaconicError, PatternError, UnsupportedError, UsageError
-from laconic.recipe.context import by_layer
+from laconic.recipe.context import Arguments, by_layer
 from laconic.recipe.recipe import Recipe
-from laconic.recipe.stages import LENGTHS, PATTERNS
+from laconic.recipe.stages import LENGTHS, PATTERNS, REHEARSALS
 from laconic.train import Task
 from laconic.train.evaluate import placed
 from laconic.train.loop import count_batches
 
 
-def check_patterns(model: nn.Module, recipe: Recipe) -> None:
-    """Let every pattern of every stage find its layers; no stage here adds or removes layers.
+def check_patterns(model: nn.Module, task: Task, recipe: Recipe) -> None:
+    """Let every pattern of every stage find its layers, behind those that earlier stages remove.
 
     Raises:
         PatternError: one finds none; the message lists the layers and names the stage.
-        UsageError: the tables of a stage have no layer in common.
+        UsageError: the tables of a stage have no layer in common, or a layer cannot be removed.
     """
     for number, stage in enumerate(recipe.stages, 1):
-        if stage.kind not in PATTERNS:
-            continue
         try:
-            for arguments in PATTERNS[stage.kind](stage.arguments):
+            for arguments in PATTERNS.get(stage.kind, _no_patterns)(stage.arguments):
                 tables = {key: value for key, value in arguments.items() if key != "layers"}
                 by_layer(model, arguments.get("layers", "*"), tables)
+            if stage.kind in REHEARSALS:
+                model = copied(model)
+                REHEARSALS[stage.kind](model, task, **stage.with_defaults)
         except PatternError as error:
             error.args = (f"stage {number} ({stage.kind}): {error}",)
             raise
         except UsageError as error:
             raise UsageError(f"stage {number} ({stage.kind}): {error}") from error
+
+
+def _no_patterns(arguments: Arguments) -> list[Arguments]:
+    return []
 
 
 def check_order(recipe: Recipe) -> None:

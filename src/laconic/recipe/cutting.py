@@ -29,6 +29,7 @@ from laconic.surgery import (
     unit_scores,
 )
 from laconic.surgery.choose import check_deviations, stays
+from laconic.train import Task
 
 CUT_SCOPES = ("group", "global")
 
@@ -157,6 +158,11 @@ def remove_layers_stage(context: Context, *, layers: list[str]) -> None:
     remove_layers(context.model, context.task.example_input, layers)
 
 
+def rehearse_remove_layers(model: nn.Module, task: Task, *, layers: list[str]) -> None:
+    """What the stage does, in place, so that what follows sees which layers there are."""
+    remove_layers(model, task.example_input, layers)
+
+
 def remove_dead_stage(context: Context, *, examples: int = 16) -> None:
     """Remove zero layers, filters of zeros and channels that nobody reads.
 
@@ -198,6 +204,14 @@ def check_by_sensitivity(*, file: str, loss: float, saliency: Choice | None, exa
     if saliency is not None:
         check_saliency(saliency, per_channel=found.identity["kind"] == "filters")
     check_examples(examples=examples)
+
+
+def _layers_by_sensitivity(arguments: Arguments) -> list[Arguments]:
+    """Of weights the layers of the analysis must be there; groups are known at the cut alone."""
+    found = read_sensitivity(arguments["file"])
+    if found.identity["kind"] != "weights":
+        return []
+    return [{"sparsity": found.targets(arguments["loss"])}]
 
 
 def recalibrate_stage(context: Context, *, examples: int = 1024) -> None:
@@ -264,5 +278,10 @@ PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
     "cut": lambda arguments: [
         {key: value for key, value in arguments.items() if key in ("fraction", "layers")}
     ],
+    "prune-by-sensitivity": _layers_by_sensitivity,
     "trim": lambda arguments: [{"layers": arguments.get("layers", "*")}],
 }
+REHEARSALS: dict[str, Callable[..., None]] = {"remove-layers": rehearse_remove_layers}
+"""What can be done to a copy of the network before the first stage, as it needs no training."""
+FILES: dict[str, tuple[str, ...]] = {"prune-by-sensitivity": ("file",)}
+"""Which arguments are files: a run knows them by what is in them."""

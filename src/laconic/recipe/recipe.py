@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tomllib
@@ -14,7 +15,7 @@ from typing import Any
 from laconic.errors import UsageError
 from laconic.measure.records import fits
 from laconic.recipe.arguments import check_arguments, parameters_of
-from laconic.recipe.stages import CHECKS, STAGES
+from laconic.recipe.stages import CHECKS, FILES, STAGES
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,15 @@ class Recipe:
                 f"{self.name}: arguments are texts, numbers and tables: {error}"
             ) from error
         return loaded
+
+    def contents(self) -> dict[str, str]:
+        """File that a stage reads → SHA-256 of what is in it."""
+        paths = [
+            Path(stage.with_defaults[name])
+            for stage in self.stages
+            for name in FILES.get(stage.kind, ())
+        ]
+        return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def parse(text: str, name: str) -> Recipe:

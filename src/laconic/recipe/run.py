@@ -101,7 +101,7 @@ def run(
     fabric = fabric or make_fabric()
     check_output(output)
     check_task(model, task, fabric)
-    check_patterns(model, recipe)
+    check_patterns(model, task, recipe)
     check_order(recipe)
     check_lengths(task, recipe)
     fresh = copied(model)
@@ -109,6 +109,7 @@ def run(
         "recipe": recipe.as_json(),
         "seed": recipe.seed,
         "starting weights": fingerprint(model),
+        **{f"content of {path}": digest[:16] for path, digest in recipe.contents().items()},
         **(identity or {}),
     }
     if fabric.is_global_zero:

@@ -95,3 +95,9 @@ PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
 
 LENGTHS: dict[str, Callable[..., None]] = {**training.LENGTHS}
 """What an epoch's number of steps can be held against: a function that counts them comes first."""
+
+REHEARSALS: dict[str, Callable[..., None]] = {**cutting.REHEARSALS}
+"""What a stage does to layers, model and task first, on a copy, so that later patterns see it."""
+
+FILES: dict[str, tuple[str, ...]] = {**cutting.FILES}
+"""Arguments of a stage that are files, whose content tells one run from another."""

@@ -16,7 +16,7 @@ from laconic.surgery.choose import Units
 from laconic.surgery.cut import Cut, apply_cut, without
 from laconic.surgery.groups import Group, Groups
 from laconic.surgery.remove import TOLERANCE, difference, outputs, remove, zeroed
-from laconic.surgery.trace import Example
+from laconic.surgery.trace import Example, user_line
 
 
 def remove_layers(model: nn.Module, example: Example, layers: list[str]) -> Cut:
@@ -31,7 +31,8 @@ def remove_layers(model: nn.Module, example: Example, layers: list[str]) -> Cut:
         layers: paths of modules that give a tensor of the shape that they take.
 
     Raises:
-        UsageError: there is no such module, or it changes the shape.
+        UsageError: there is no such module, it changes the shape, or the network does not run
+            without it.
     """
     twin = plain(model).cpu()
     shapes = _shapes(twin, example)
@@ -47,7 +48,13 @@ def remove_layers(model: nn.Module, example: Example, layers: list[str]) -> Cut:
             )
     cut = Cut(identities=list(layers))
     apply_cut(twin, cut)
-    outputs(twin, example)
+    try:
+        outputs(twin, example)
+    except Exception as error:
+        raise UsageError(
+            f"the network does not run without {', '.join(layers)}: {type(error).__name__}: "
+            f"{error}{user_line(error)}"
+        ) from error
     apply_cut(model, cut)
     return cut
 
