@@ -10,7 +10,7 @@ from laconic.errors import UsageError
 from laconic.prune import Prune
 from laconic.recipe import Watcher
 from laconic.represent import chains, represent
-from laconic.studies import CutNetwork, Findings, Row, Study, perform
+from laconic.studies import STUDIES, CutNetwork, Findings, Row, Study, perform
 from laconic.studies import scratch as module
 from laconic.studies.scratch import control, lasting, macs, redrawn
 from laconic.surgery import Cut, apply_cut
@@ -154,3 +154,9 @@ def test_a_study_that_cuts_nothing_refuses_the_flag():
     given = replace(study(False), compare=None)
     with pytest.raises(UsageError, match="the study tiny makes no network smaller, so there is"):
         perform(given, Watcher(), short=False, run_dir=None, scratch=True)
+
+
+def test_studies_that_cut_say_so():
+    cutting = {name for name, study in STUDIES.items() if study.leaves_cut}
+    assert {"dropneuron", "source3-pruning", "rethinking"} <= cutting
+    assert not cutting & {"lottery", "han-pruning", "class-scopes"}
