@@ -28,6 +28,7 @@ EXAMPLES = {
     "prune-balanced": [{"sparsity": 0.5, "processors": 1}, {"sparsity": 0.8, "processors": 4}],
     "supermask": [{}],
     "threshold": [{"below": 0.0}, {"below": 0.5}],
+    "quality-threshold": [{"quality": 0.0}, {"quality": 0.75}],
     "share": [{"bits": 1}, {"bits": 3}, {"bits": 4, "start": "density"},
               {"bits": 2, "start": "forgy"}],
     "uniform": [{"bits": 2}, {"bits": 8}, {"bits": 16}, {"bits": 4, "axis": 0}],

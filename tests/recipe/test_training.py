@@ -272,3 +272,34 @@ def test_a_pattern_of_a_norm_without_a_layer_is_refused_before_any_training(tmp_
         runner(tmp_path, (FIT, stage))
     with pytest.raises(PatternError, match=r"^stage 2 \(drop-neurons\): no layer matches 'fc1'"):
         runner(tmp_path, (FIT, Stage("drop-neurons", {"layers": ["0", "fc1"]})))
+
+
+def test_retraining_with_less_dropout_is_another_training(tmp_path, runner):
+    """The rule of Han et al. by the stage: of a quarter of the connections half the rate."""
+
+    def dropped():
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return nn.Sequential(
+                nn.Linear(16, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 3)
+            )  # fmt: skip
+
+    rates, ends = [], []
+    for number, scaled in enumerate((False, True)):
+        model = dropped()
+        model[2].register_forward_pre_hook(
+            lambda module, _: rates.append(module.p) if module.training else None
+        )
+        stages = (
+            FIT,
+            Stage("quality-threshold", {"quality": 0.5, "layers": "3"}),
+            Stage("prune", {"sparsity": 0.75, "layers": "0"}),
+            Stage("fit", {"epochs": 1, "learning_rate": 0.01, "scale_dropout": scaled}),
+        )
+        done = runner(tmp_path / str(number), stages, model=model)
+        assert done.model[2].p == 0.5
+        assert nonzeros(done.receipts[-1]) == 128
+        ends.append(done.model[0].weight.detach())
+    assert set(rates[:6]) == {0.5}
+    assert rates[6:] == [0.5] * 3 + [0.25] * 3
+    assert not torch.equal(*ends)

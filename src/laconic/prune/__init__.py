@@ -3,6 +3,7 @@
 from laconic.prune.balanced import PruneBalanced
 from laconic.prune.blocks import PruneBlocks
 from laconic.prune.classes import Classes, Part, weight_classes
+from laconic.prune.dropout import scaled_dropout
 from laconic.prune.gradual import Gradual, cubic
 from laconic.prune.magnitude import Prune, check_sparsity, smallest
 from laconic.prune.mask import Mask
@@ -10,6 +11,7 @@ from laconic.prune.n_m import PruneNM
 from laconic.prune.neurons import ACTIVATIONS, drop_dead_neurons
 from laconic.prune.patterns import PrunePatterns
 from laconic.prune.penalty import Proximal, WeightPenalty, check_strengths
+from laconic.prune.quality import QualityThreshold
 from laconic.prune.regulariser import REGULARISERS, Regulariser
 from laconic.prune.scope import SCOPES, Scope
 from laconic.prune.supermask import Draw, Supermask, settle, supermasks
@@ -25,6 +27,7 @@ STEPS: dict[str, type[Step]] = {
     "prune-balanced": PruneBalanced,
     "supermask": Supermask,
     "threshold": Threshold,
+    "quality-threshold": QualityThreshold,
 }
 """Name in a recipe → class."""
 
@@ -46,6 +49,7 @@ __all__ = [
     "PruneBlocks",
     "PruneNM",
     "PrunePatterns",
+    "QualityThreshold",
     "Regulariser",
     "Scope",
     "Supermask",
@@ -57,6 +61,7 @@ __all__ = [
     "check_strengths",
     "cubic",
     "drop_dead_neurons",
+    "scaled_dropout",
     "settle",
     "smallest",
     "supermasks",

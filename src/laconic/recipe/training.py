@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from torch import nn
@@ -13,6 +14,7 @@ from laconic.prune import (
     Threshold,
     WeightPenalty,
     check_strengths,
+    scaled_dropout,
 )
 from laconic.recipe.arguments import each_choice
 from laconic.recipe.context import Arguments, Context, by_layer
@@ -46,6 +48,7 @@ def fit_stage(
     penalties: Strengths | None = None,
     proximal: Strengths | None = None,
     keep_step: int | None = None,
+    scale_dropout: bool = False,
 ) -> None:
     """Train what the chains leave free (see `laconic.train.fit`).
 
@@ -62,22 +65,28 @@ def fit_stage(
         proximal: norms whose proximal step follows each update, likewise: exact zeros, which are
             held at zero from then on.
         keep_step: after so many updates the network is kept, for ``rewind`` to go back to.
+        scale_dropout: less dropout where fewer connections are left, see
+            `laconic.prune.scaled_dropout`.
     """
     model = context.model
     terms = [WeightPenalty(norm, own) for norm, own in by_norm(model, penalties)]
     steps = [Proximal(norm, own) for norm, own in by_norm(model, proximal)]
     keep = [] if keep_step is None else [Keep(keep_step, kept_path(context), context.fabric)]
-    train(
-        context,
-        [*steps, *keep],
-        Penalised(TaskLoss(), terms) if terms else None,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        optimizer=optimizer,
-        schedule=schedule,
-        weight_decay=weight_decay,
-        clip_norm=clip_norm,
-    )
+    start = context.model if context.start is None else context.start
+    whole = {name: weight.numel() for name, weight in weights(start).items()}
+    example = context.task.example_input
+    with scaled_dropout(model, example, whole) if scale_dropout else nullcontext():
+        train(
+            context,
+            [*steps, *keep],
+            Penalised(TaskLoss(), terms) if terms else None,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            optimizer=optimizer,
+            schedule=schedule,
+            weight_decay=weight_decay,
+            clip_norm=clip_norm,
+        )
     if steps:
         hold_zeros(model, steps)
 
@@ -125,6 +134,7 @@ def check_fit(
     penalties: Strengths | None,
     proximal: Strengths | None,
     keep_step: int | None,
+    scale_dropout: bool,
     optimizer: str,
     **arguments: Any,
 ) -> None:
