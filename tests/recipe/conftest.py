@@ -91,7 +91,7 @@ def finished(tmp_path_factory) -> Finished:
     return finish(tmp_path_factory.mktemp("finished"), STAGES)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def runner():
     return finish
 
