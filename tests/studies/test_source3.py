@@ -130,3 +130,10 @@ def test_networks_are_timed_in_both_engines(tmp_path):
         "PyTorch": ["dense"], "laconic.runtime": ["dense"],
     }  # fmt: skip
     assert all(own["dense"] > 0 for own in times.values())
+
+
+def test_a_cut_network_that_is_no_faster_misses_its_goal(outcomes):
+    slow = {**TIMES, "laconic.runtime": {**TIMES["laconic.runtime"], "Fisher": 4.1}}
+    rows = {row.claim: row for row in source3._rows(outcomes, slow, WHOLE)}
+    assert rows["Fisher: faster in laconic.runtime"].met is False
+    assert rows["L1 filters: faster in laconic.runtime"].met is True

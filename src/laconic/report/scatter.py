@@ -63,10 +63,13 @@ def scatter(title: str, across: str, up: str, points: Sequence[Point]) -> str:
     for point in points:
         x, y = _x(x_axis, point.x), _y(y_axis, point.y)
         tip = f"{point.label}, {point.series}: {point.x:.4g}, {point.y:.4g}"
-        parts.append(_mark(x, y, names.index(point.series), tip))
-        # To the inner side, so that a label at the right edge stays in the picture.
+        place = names.index(point.series)
+        parts.append(_mark(x, y, place, tip))
+        # To the inner side, so that a label at the right edge stays in the picture; those of the
+        # first series above their marks, the others below.
         inner = x < (LEFT + RIGHT) / 2
-        parts.append(_text(x + (9 if inner else -9), y - 6, point.label, _side(inner)))
+        lower = y + (16 if place else -6)
+        parts.append(_text(x + (9 if inner else -9), lower, point.label, _side(inner)))
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
