@@ -8,7 +8,7 @@ import pytest
 
 RECIPES = [
     "gradual", "proximal", "penalised", "supermask", "gradual-global", "compensated", "sampled",
-    "greedy-cut", "convolutions-cut",
+    "greedy-cut", "learned-architecture", "convolutions-cut",
 ]  # fmt: skip
 
 pytestmark = pytest.mark.slow

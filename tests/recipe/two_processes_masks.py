@@ -49,6 +49,15 @@ RECIPES = {
         Stage("greedy-cut", {"fraction": 0.25, "per_round": 3, "steps": 2, "examples": 20}),
         Stage("prune", {"sparsity": 0.5, "saliency": "magnitude-increase"}),
     ),
+    "learned-architecture": (
+        Stage("trim", {"examples": 20}),
+        Stage(
+            "learn-architecture",
+            {"epochs": 5, "merge": ["0"], "learning_rate": 0.01, "start": 0.6, "speed": 5.0}
+            | {"binary_w": 0.1, "width": 0.04, "depth": 0.5},
+        ),
+        Stage("prune", {"sparsity": 0.5}),
+    ),
     "convolutions-cut": (
         Stage("cut", {"fraction": 0.5, "saliency": "fisher-channels", "examples": 20}),
         Stage("recalibrate", {"examples": 80}),
