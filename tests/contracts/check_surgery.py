@@ -7,8 +7,8 @@ import copy
 import torch
 
 from laconic.surgery import Cut, Groups, apply_cut, remove
+from laconic.surgery.export import Example
 from laconic.surgery.remove import difference, outputs, zeroed
-from laconic.surgery.trace import Example
 
 
 def some_units(groups: Groups, share: float = 1 / 3, seed: int = 1) -> dict[str, list[int]]:

@@ -5,14 +5,13 @@ from laconic.represent.chain import (
     chains,
     description,
     matches_layer,
-    plain,
-    plain_state,
     rebuild,
     represent,
     represent_layers,
     weights,
 )
 from laconic.represent.latent import entering, latents, plain_before
+from laconic.represent.plain import plain, plain_state
 from laconic.represent.select import Places, fold_foreign, select_places
 from laconic.represent.step import Grid, Step, fitted, straight_through
 

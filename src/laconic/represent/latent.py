@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from laconic.represent.chain import _own_parameters, _owners, chain, plain
+from laconic.represent.chain import _own_parameters, _owners, chain
+from laconic.represent.plain import plain
 from laconic.represent.step import Step
 
 

@@ -14,9 +14,9 @@ from laconic.errors import UnsupportedError, UsageError
 from laconic.represent import plain
 from laconic.surgery.choose import Units
 from laconic.surgery.cut import Cut, apply_cut, without
+from laconic.surgery.export import Example, user_line
 from laconic.surgery.groups import Group, Groups
 from laconic.surgery.remove import TOLERANCE, difference, outputs, remove, zeroed
-from laconic.surgery.trace import Example, user_line
 
 
 def remove_layers(model: nn.Module, example: Example, layers: list[str]) -> Cut:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from laconic.errors import UsageError
+from laconic.surgery.export import Example
 from laconic.surgery.labels import FIXED, Join, Place
 from laconic.surgery.layers import row_dim
-from laconic.surgery.trace import Example, Trace, trace
+from laconic.surgery.trace import Trace, trace
 
 
 @dataclass(frozen=True)

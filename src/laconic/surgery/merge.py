@@ -11,8 +11,8 @@ from torch.nn.utils import parametrize
 from laconic.errors import UnsupportedError
 from laconic.represent import plain
 from laconic.surgery.cut import Cut, apply_cut
+from laconic.surgery.export import Example, arguments
 from laconic.surgery.remove import TOLERANCE, difference, outputs
-from laconic.surgery.trace import Example, arguments
 
 
 def following(model: nn.Module, example: Example, name: str) -> tuple[str, str]:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from laconic.errors import UnsupportedError
 from laconic.represent import fold_foreign, plain
 from laconic.surgery.cut import Cut, apply_cut, without
+from laconic.surgery.export import Example, arguments, user_line
 from laconic.surgery.groups import Groups
 from laconic.surgery.sizes_in_code import attempts, candidates, paddings
-from laconic.surgery.trace import Example, arguments, user_line
 
 LATENT = re.compile(r"(^|\.)parametrizations\.([^.]+)\.original$")
 TOLERANCE = 1e-5

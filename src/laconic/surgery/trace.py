@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import operator
-import traceback
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,16 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Node
 
-from laconic.errors import UnsupportedError, UsageError
-from laconic.represent import plain
 from laconic.surgery import rules_layer, rules_move, rules_product
+from laconic.surgery.export import Example, exported, plain_copy
 from laconic.surgery.flow import Flow, Padding, Traced, Value, leaves
 from laconic.surgery.labels import Labels, Place, varies
 
 aten = torch.ops.aten
-Example = Tensor | tuple[Any, ...] | Mapping[str, Any]
-"""One input, a tuple of them, or the arguments by name."""
-
 RULES = {**rules_move.RULES, **rules_product.RULES, **rules_layer.RULES}
 CHECKS = (aten._assert_tensor_metadata, aten._assert_scalar, aten.sym_constrain_range)
 """Operators that compute nothing."""
@@ -37,10 +30,6 @@ NAMES = {
     "constant_pad_nd": "pad",
 }
 """What people call the basic operators."""
-WHOLE = (
-    aten.lstm, aten.gru, aten.rnn_tanh, aten.rnn_relu, aten.max_unpool2d, aten.max_unpool3d,
-)  # fmt: skip
-"""Operators that are not taken apart into smaller ones."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +69,7 @@ def trace(model: nn.Module, example: Example) -> Trace:
         UnsupportedError: the network cannot be traced; the message says the operation and the line.
         UsageError: the network does not run on the example.
     """
-    twin = _plain(model)
+    twin = plain_copy(model)
     program = exported(twin, example)
     labels = Labels()
     found = Trace(labels, _tensors(twin, labels))
@@ -105,23 +94,6 @@ def trace(model: nn.Module, example: Example) -> Trace:
     return found
 
 
-def _plain(model: nn.Module) -> nn.Module:
-    """A copy on the processor without chains; refused where torch cannot copy it."""
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if nn.parameter.is_lazy(tensor):
-            raise UsageError(f"{name} has no size yet: run the network once on an example")
-    try:
-        return plain(model).cpu()
-    except RuntimeError as error:
-        if "deepcopy" not in str(error):
-            raise
-        raise UsageError(
-            "the network cannot be copied: a module of it computes its weight in a hook, as "
-            "torch.nn.utils.weight_norm does; take that off (torch.nn.utils.remove_weight_norm), "
-            "or use torch.nn.utils.parametrizations.weight_norm"
-        ) from error
-
-
 def _fix_fused_attention(model: nn.Module, found: Trace) -> None:
     """Nothing of `torch.nn.MultiheadAttention` can be removed: `unfuse` makes it possible."""
     for path, module in model.named_modules():
@@ -131,59 +103,6 @@ def _fix_fused_attention(model: nn.Module, found: Trace) -> None:
         because = "its heads must fill the embedding; laconic.surgery.unfuse(model) frees them"
         for name, _ in module.named_parameters():
             flow.fix(found.tensors[f"{path}.{name}" if path else name], because)
-
-
-def arguments(example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional and named arguments of a call of the network."""
-    if isinstance(example, Mapping):
-        return (), dict(example)
-    return ((example,) if isinstance(example, Tensor) else tuple(example)), {}
-
-
-def exported(model: nn.Module, example: Example) -> torch.export.ExportedProgram:
-    """The network as a graph of basic operators.
-
-    Raises:
-        UsageError: the network does not run on the example.
-        UnsupportedError: it cannot be traced; the message says the operation and the line.
-    """
-    args, named = arguments(example)
-    try:
-        with torch.no_grad(), torch.random.fork_rng():
-            model(*args, **named)
-    except Exception as error:
-        raise UsageError(
-            f"the network does not run on the example: {type(error).__name__}: {error}"
-            f"{user_line(error)}"
-        ) from error
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            program = torch.export.export(model, args, named, strict=False)
-            table = dict(torch.export.default_decompositions())
-            for whole in [op for op in table if getattr(op, "overloadpacket", None) in WHOLE]:
-                del table[whole]
-            with _dead_code_kept():
-                basic: torch.export.ExportedProgram = program.run_decompositions(table)
-    except Exception as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
-        raise UnsupportedError(
-            f"the network cannot be traced: {type(error).__name__}: {first}{user_line(error)}; "
-            "what depends on values of the data (an if or a loop on a tensor, .item(), .tolist()) "
-            "has no fixed graph"
-        ) from error
-    return basic
-
-
-@contextmanager
-def _dead_code_kept() -> Iterator[None]:
-    """Graphs keep what nobody uses: the network computes it all the same, and must not fail."""
-    remove = torch.fx.Graph.eliminate_dead_code
-    torch.fx.Graph.eliminate_dead_code = lambda self, *rest: False  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        torch.fx.Graph.eliminate_dead_code = remove  # type: ignore[method-assign]
 
 
 def _fix_unused(
@@ -206,19 +125,6 @@ def _fix_unused(
                 roots = found.labels.roots(factor).reshape(-1)
                 alone = roots[~torch.isin(roots, known)]
                 found.labels.fix(alone, _place(node), "nobody uses it")
-
-
-def user_line(error: BaseException) -> str:
-    """The last line of the traceback that is not torch's, with its text."""
-    torch_home = str(Path(torch.__file__).parent)
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((torch_home, str(Path(__file__).parent)))
-    ]
-    if not frames:
-        return ""
-    return f" (in {Path(frames[-1].filename).name}, line {frames[-1].lineno}: {frames[-1].line})"
 
 
 def _tensors(model: nn.Module, labels: Labels) -> dict[str, Traced]:
