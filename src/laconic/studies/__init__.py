@@ -2,6 +2,7 @@
 
 from laconic.studies.coding import CODING
 from laconic.studies.dropneuron import DROPNEURON
+from laconic.studies.extreme import EXTREME
 from laconic.studies.han import HAN
 from laconic.studies.language import AGP_LSTM, CLASS_SCOPES, LOAD_BALANCE
 from laconic.studies.lenet import LENET5, LENET_300_100
@@ -32,6 +33,7 @@ STUDIES: dict[str, Study] = {
         CLASS_SCOPES,
         AGP_LSTM,
         LOAD_BALANCE,
+        EXTREME,
     )
 }
 
