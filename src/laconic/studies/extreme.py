@@ -107,21 +107,21 @@ def together(training: dict[str, Any], *between: Stage, **pruning: Any) -> Any:
 LADDERS = (
     Ladder(
         "lenet-300-100", "mnist", lenet("lenet-300-100"),
-        (0.9, 0.95, 0.97, 0.98, 0.985, 0.9875, 0.99),
+        (0.9, 0.95, 0.97, 0.975, 0.98, 0.985),
         (
-            Way("magnitude, each layer", prune_and_train(adam(8, 2e-3))),
-            Way("magnitude, all layers", together(adam(8, 2e-3))),
-            Way("MAS, all layers", together(adam(8, 2e-3), saliency="mas")),
+            Way("magnitude, each layer", prune_and_train(adam(10, 2e-3))),
+            Way("magnitude, all layers", together(adam(10, 2e-3))),
+            Way("MAS, all layers", together(adam(10, 2e-3), saliency="mas")),
             Way(
                 "magnitude, all layers, back to the start",
-                together(adam(8, 2e-3), Stage("rewind", {"to": "start"})),
+                together(adam(10, 2e-3), Stage("rewind", {"to": "start"})),
             ),
         ),
         "98.2 % (1.99 % error), 98.5 % (1.92 %)",
     ),
     Ladder(
         "lenet5", "mnist", lenet("lenet5"),
-        (0.95, 0.98, 0.99, 0.9925, 0.995, 0.9965, 0.9975),
+        (0.95, 0.98, 0.985, 0.99, 0.9925, 0.995),
         (
             Way("magnitude, all layers", together(adam(5, 2e-3))),
             Way("MAS, all layers", together(adam(5, 2e-3), saliency="mas")),
