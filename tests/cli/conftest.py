@@ -36,7 +36,7 @@ class Ended:
 @pytest.fixture
 def laconic(monkeypatch, capfd):
     """Runs ``laconic WORDS``; file descriptors are captured, so nothing escapes."""
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "300")
 
     def call(*words: object) -> Ended:
         monkeypatch.setattr(sys, "argv", ["laconic", *map(str, words)])
