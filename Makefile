@@ -11,7 +11,7 @@ demo: install
 	$(BIN)/laconic demo
 
 test: install
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 check: install
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check

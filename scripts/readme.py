@@ -18,7 +18,7 @@ from pathlib import Path
 from laconic import studies
 from laconic.errors import DataError
 
-MOST = 12
+MOST = 4
 """Goals of a study whose figures fit into a line."""
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -35,7 +35,7 @@ def replaced(text: str, marker: str, body: str) -> str:
 
 def studies_table() -> str:
     """One row a study: the figures of the rows that have goals, and the command."""
-    lines = ["| study | published | ours | command |", "|---|---|---|---|"]
+    lines = ["| study | published | ours | minutes | command |", "|---|---|---|---|---|"]
     for study in studies.STUDIES.values():
         try:
             result = studies.read_result(study.name)
@@ -44,11 +44,14 @@ def studies_table() -> str:
         goals = [row for row in result.rows if row.goal]
         if len(goals) > MOST:
             met = sum(row.met is True for row in goals)
-            ours, published = f"{met} of {len(goals)} goals met", "see the table"
+            table = f"[the table](studies/results/{study.name}.md)"
+            ours, published = f"{met} of {len(goals)} goals met", f"see {table}"
         else:
             published = "; ".join(row.published for row in goals)
             ours = "; ".join(row.ours + ("" if row.met else " (goal missed)") for row in goals)
-        lines.append(f"| {study.name} | {published} | {ours} | `laconic study {study.name}` |")
+        minutes = f"{result.seconds / 60:.0f}"
+        command = f"`laconic study {study.name}`"
+        lines.append(f"| {study.name} | {published} | {ours} | {minutes} | {command} |")
     return "\n".join(lines)
 
 

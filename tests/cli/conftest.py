@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
-from laconic.cli import commands
+from laconic.cli import commands, show
 from laconic.pack import pack
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_task.py"
@@ -36,7 +36,8 @@ class Ended:
 @pytest.fixture
 def laconic(monkeypatch, capfd):
     """Runs ``laconic WORDS``; file descriptors are captured, so nothing escapes."""
-    monkeypatch.setenv("COLUMNS", "200")
+    for console in (show.console, show.errors):
+        monkeypatch.setattr(console, "width", 300)
 
     def call(*words: object) -> Ended:
         monkeypatch.setattr(sys, "argv", ["laconic", *map(str, words)])

@@ -25,9 +25,9 @@ KIND = TypeVar("KIND")
         ({"a": 1}, dict[str, float]),
         ({"a": [1]}, dict[str, Any]),
         ("x", Literal["x", "y"]),
-        (object(), Any),
-        (object(), "a text"),
-        (object(), KIND),
+        (ValueError(), Any),
+        (ValueError(), "a text"),
+        (ValueError(), KIND),
     ],
     ids=repr,
 )

@@ -3,6 +3,7 @@
 from laconic.studies.architecture import ARCHITECTURE
 from laconic.studies.coding import CODING
 from laconic.studies.dropneuron import DROPNEURON
+from laconic.studies.extreme import EXTREME
 from laconic.studies.han import HAN
 from laconic.studies.language import AGP_LSTM, CLASS_SCOPES, LOAD_BALANCE
 from laconic.studies.lenet import LENET5, LENET_300_100
@@ -42,6 +43,7 @@ STUDIES: dict[str, Study] = {
         TRIMMING,
         SOURCE3,
         RETHINKING,
+        EXTREME,
     )
 }
 
