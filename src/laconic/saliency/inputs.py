@@ -17,11 +17,15 @@ CHUNK = 64
 """Examples at a time; the windows of a convolution take its input times the kernel's area."""
 
 
+Moment = Callable[[nn.Module, Tensor, Tensor], Tensor]
+"""Layer, its weight, the rows ``[groups, rows, columns]`` that came in (see `readers`) → a sum."""
+
+
 def input_sums(
     model: nn.Module,
     names: Sequence[str],
     data: Data,
-    moment: Callable[[Tensor], Tensor],
+    moment: Moment,
     criterion: object,
     *,
     one_hot: bool = False,
@@ -32,7 +36,7 @@ def input_sums(
         model: with or without chains; left as it was.
         names: of weights.
         data: the examples.
-        moment: rows ``[groups, rows, columns]`` (see `readers`) → anything that adds up.
+        moment: what adds up, the same shape for every layer of a weight.
         criterion: who asks, for messages.
         one_hot: whether `moment` looks at squares alone, so that an embedding will do.
 
@@ -48,7 +52,7 @@ def input_sums(
         def add(layer: Any, args: tuple[Any, ...], named: dict[str, Any], outputs: Any) -> None:
             rows = read(layer, key, Call(args, named, outputs))
             if rows is not None:
-                found = moment(rows).double()
+                found = moment(layer, getattr(layer, key), rows).double()
                 sums[name] = sums[name] + found if name in sums else found
 
         return add
@@ -99,7 +103,7 @@ def input_hessians(
         UnsupportedError: a weight of another kind of layer, or a layer that is never called.
     """
     check_damping(damping)
-    sums, count = input_sums(model, names, data, lambda rows: rows.mT @ rows, criterion)
+    sums, count = input_sums(model, names, data, _products, criterion)
     hessians = {}
     for name, products in sums.items():
         mean = products.diagonal(dim1=1, dim2=2).mean(1) / count
@@ -108,6 +112,10 @@ def input_hessians(
         identity = torch.eye(products.shape[1]).to(products)
         hessians[name] = products / count + level[:, None, None] * identity
     return hessians
+
+
+def _products(layer: nn.Module, weight: Tensor, rows: Tensor) -> Tensor:
+    return rows.mT @ rows
 
 
 def check_damping(damping: float) -> None:

@@ -49,17 +49,16 @@ def readers_of(
     """
     found: dict[str, list[tuple[nn.Module, str, Reader]]] = {}
     for name, owners in owners_of(copy, names).items():
-        embeddings = [isinstance(module, nn.Embedding) for module, _ in owners]
         found[name] = []
         for module, key in owners:
             read = _reader(module, key)
-            if read is None or (any(embeddings) and not (one_hot and all(embeddings))):
+            if read is None or (read is _counts and not one_hot):
                 kinds = "linear, convolutional and recurrent layers, attention's projections"
                 raise UnsupportedError(
                     f"{name}: {criterion} looks at what comes into {kinds}"
                     f"{' and embeddings' if one_hot else ''}, not at the {key} of "
-                    f"{_kinds(owners)}; leave this layer out, or choose a criterion that looks at "
-                    "weights and gradients alone, such as taylor"
+                    f"{type(module).__name__}; leave this layer out, or choose a criterion that "
+                    "looks at weights and gradients alone, such as taylor"
                 )
             found[name].append((module, key, read))
     return found
@@ -77,10 +76,6 @@ def _reader(module: nn.Module, key: str) -> Reader | None:
         if isinstance(module, kinds) and key.startswith(keys):
             return read
     return None
-
-
-def _kinds(owners: Sequence[tuple[nn.Module, str]]) -> str:
-    return " and ".join(dict.fromkeys(type(module).__name__ for module, _ in owners))
 
 
 def _plain_rows(layer: Any, key: str, call: Call) -> Tensor:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from laconic.represent import plain, weights
+from laconic.represent import weights
 from laconic.saliency.data import Data
 from laconic.saliency.inputs import input_sums
-from laconic.saliency.layers import owners_of
 from laconic.saliency.readers import in_its_shape
 from laconic.saliency.saliency import Saliency, Scores
 
@@ -30,13 +29,8 @@ class Wanda(Saliency):
         """Layers whose inputs can be read: see `laconic.saliency.readers`."""
         sums, _ = input_sums(model, names, data, _squares, self, one_hot=True)
         present = weights(model)
-        owners = owners_of(plain(model), names)
-        return {
-            name: present[name].abs()
-            * in_its_shape(owners[name][0][0], present[name], sums[name].sqrt()).to(present[name])
-            for name in names
-        }
+        return {name: present[name].abs() * sums[name].sqrt().to(present[name]) for name in names}
 
 
-def _squares(rows: Tensor) -> Tensor:
-    return rows.square().sum(1)
+def _squares(layer: nn.Module, weight: Tensor, rows: Tensor) -> Tensor:
+    return in_its_shape(layer, weight, rows.square().sum(1))
