@@ -78,7 +78,6 @@ def study(
         whole = not short and not inputs
         if whole:
             studies.results_folder()  # to fail now rather than when everything is computed
-        resumed = run_dir is not None and run_dir.is_dir() and any(run_dir.iterdir())
         with show.progress_bars(quiet=json) as watcher:
             result = studies.perform(
                 chosen,
@@ -88,10 +87,7 @@ def study(
                 inputs=inputs or (),
                 scratch=scratch,
             )
-        if resumed and whole:
-            # Its seconds are not those of the whole study.
-            show.errors.print("a study that went on with an earlier run is not kept")
-        elif whole:
+        if whole:
             studies.write_result(result)
     if json:
         show.print_json([asdict(row) for row in result.rows])

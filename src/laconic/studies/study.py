@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from laconic.errors import DataError, UsageError
 from laconic.measure.records import checked
 from laconic.measure.versions import versions
 from laconic.recipe import Watcher
+from laconic.studies.clock import Clock
 from laconic.train import Task
 
 
@@ -129,13 +129,15 @@ def perform(
         study: which.
         watcher: told of the progress.
         short: a form of a minute or so, with goals of its own.
-        run_dir: receipts and checkpoints are kept there; a temporary folder by default.
+        run_dir: receipts and checkpoints are kept there, and the seconds of all parts of a run
+            that was interrupted; a temporary folder by default.
         inputs: a person's own files, instead of the study's.
         scratch: the networks that the study cut are trained from scratch as well.
 
     Raises:
         UsageError: there are inputs, and the study has no form for them; or `scratch`, and it cuts
-            no network.
+            no network; or `run_dir` holds something else.
+        DataError: the record of the time in `run_dir` is damaged.
     """
     from laconic.studies.scratch import with_controls  # which needs the classes above
 
@@ -146,22 +148,23 @@ def perform(
         )
     if inputs and study.compare_own is None:
         raise UsageError(f"the study {study.name} has inputs of its own: leave out --input")
-    start = time.perf_counter()
+    words = ["laconic", "study", study.name, *(["--short"] if short else [])]
+    words += ["--scratch"] if scratch else []
+    words += [f"--input {path}" for path in inputs]
+    command = " ".join(words)
     with tempfile.TemporaryDirectory() as temporary:
         folder = run_dir or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
+        clock = Clock(folder, command)
+        watcher = clock.watching(watcher)
         if inputs and study.compare_own is not None:
             findings = study.compare_own(watcher, inputs, folder)
         else:
             findings = study.compare(watcher, short, folder)
         if scratch:
             findings = with_controls(findings, folder, watcher)
-    seconds = round(time.perf_counter() - start, 1)
-    words = ["laconic", "study", study.name, *(["--short"] if short else [])]
-    words += ["--scratch"] if scratch else []
-    words += [f"--input {path}" for path in inputs]
+        clock.write()
     return Result(
-        study.name, " ".join(words), seconds, versions(), findings.rows, findings.tables,
+        study.name, command, clock.seconds, versions(), findings.rows, findings.tables,
         findings.pictures,
     )  # fmt: skip
 
