@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from laconic.cli import show
 from laconic.cli.options import Json
 from laconic.errors import UsageError
+
+if TYPE_CHECKING:
+    from laconic.studies.study import Result, Study
 
 
 def study(
@@ -54,41 +58,15 @@ def study(
     from laconic import studies
 
     if list_all:
-        if json:
-            show.print_json(
-                [{"name": s.name, "summary": s.summary} for s in studies.STUDIES.values()]
-            )
-            return
-        for one in studies.STUDIES.values():
-            show.say(f"{one.name}: {one.summary} (about {one.minutes} minutes)")
+        _tell_all(json)
         return
-    if name not in studies.STUDIES:
-        asked = "name a study" if name is None else f"no study is named {name!r}"
-        raise UsageError(f"{asked}; there are: {', '.join(studies.STUDIES)}")
-    chosen = studies.STUDIES[name]
-    if stored and short:
-        raise UsageError("only the whole study is kept: leave out --short or --stored")
-    if inputs and (stored or short or scratch):
-        raise UsageError("--input is a form of its own: leave out --short, --scratch and --stored")
-    if stored and scratch:
-        raise UsageError("what is kept is printed as it is: leave out --scratch or --stored")
-    if stored:
-        result = studies.read_result(name)
-    else:
-        whole = not short and not inputs
-        if whole:
-            studies.results_folder()  # to fail now rather than when everything is computed
-        with show.progress_bars(quiet=json) as watcher:
-            result = studies.perform(
-                chosen,
-                watcher,
-                short=short,
-                run_dir=run_dir,
-                inputs=inputs or (),
-                scratch=scratch,
-            )
-        if whole:
-            studies.write_result(result)
+    forms = {"--short": short, "--stored": stored, "--scratch": scratch, "--input": bool(inputs)}
+    chosen = _chosen(name, forms)
+    result = (
+        studies.read_result(chosen.name)
+        if stored
+        else _performed(chosen, run_dir, inputs or [], short=short, scratch=scratch, quiet=json)
+    )
     if json:
         show.print_json([asdict(row) for row in result.rows])
     else:
@@ -97,3 +75,57 @@ def study(
         show.console.print(show.rows_table(result.rows, chosen.summary))
     if any(row.met is False for row in result.rows):
         raise typer.Exit(1)
+
+
+def _tell_all(json: bool) -> None:
+    """The studies that there are."""
+    from laconic import studies
+
+    if json:
+        show.print_json([{"name": s.name, "summary": s.summary} for s in studies.STUDIES.values()])
+        return
+    for one in studies.STUDIES.values():
+        show.say(f"{one.name}: {one.summary} (about {one.minutes} minutes)")
+
+
+def _chosen(name: str | None, forms: Mapping[str, bool]) -> Study:
+    """The study of that name, if the forms that are asked for go together.
+
+    Raises:
+        UsageError: there is none, or they do not.
+    """
+    from laconic import studies
+
+    if name not in studies.STUDIES:
+        asked = "name a study" if name is None else f"no study is named {name!r}"
+        raise UsageError(f"{asked}; there are: {', '.join(studies.STUDIES)}")
+    if forms["--stored"] and forms["--short"]:
+        raise UsageError("only the whole study is kept: leave out --short or --stored")
+    if forms["--input"] and sum(forms.values()) > 1:
+        raise UsageError("--input is a form of its own: leave out --short, --scratch and --stored")
+    if forms["--stored"] and forms["--scratch"]:
+        raise UsageError("what is kept is printed as it is: leave out --scratch or --stored")
+    return studies.STUDIES[name]
+
+
+def _performed(
+    chosen: Study, run_dir: Path | None, inputs: list[Path], *, short: bool, scratch: bool,
+    quiet: bool,
+) -> Result:  # fmt: skip
+    """The study's result, which is kept where it is that of a whole one."""
+    from laconic import studies
+
+    whole = not short and not inputs
+    if whole:
+        studies.results_folder()  # to fail now rather than when everything is computed
+    resumed = run_dir is not None and run_dir.is_dir() and any(run_dir.iterdir())
+    with show.progress_bars(quiet=quiet) as watcher:
+        result = studies.perform(
+            chosen, watcher, short=short, run_dir=run_dir, inputs=inputs, scratch=scratch
+        )
+    if resumed and whole:
+        # Its seconds are not those of the whole study.
+        show.errors.print("a study that went on with an earlier run is not kept")
+    elif whole:
+        studies.write_result(result)
+    return result
