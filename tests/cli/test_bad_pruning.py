@@ -1,6 +1,7 @@
 """Pruning that cannot be meant, on the command line: which layer, which figure, what to do."""
 
 import json
+import re
 
 import pytest
 from tests.recipe.conftest import finish, new_task
@@ -40,7 +41,7 @@ BAD = {
     ),
     "a sparsity of a layer that would lose all": (
         'kind = "prune"\nsparsity = 0.996\nlayers = "last"',
-        2, "last.weight: at 0.996, all its 36 weights would be zero; ask for less, or leave this",
+        2, "stage 2 (prune): last.weight: sparsity 0.996 of 36 weights rounds to 36 zeros",
     ),
     "a total that a layer cannot survive": (
         'kind = "prune"\nsparsity = 0.99\nscope = "global"\nlayers = ["last"]\n'
@@ -49,7 +50,7 @@ BAD = {
     ),
     "rows that do not divide": (
         'kind = "prune-n-m"\nn = 2\nm = 5',
-        2, "first.weight: a row of 16 weights cannot be cut into groups of 5",
+        2, "stage 2 (prune-n-m): first.weight: a row of 16 weights cannot be cut into groups of 5",
     ),
     "a schedule that ends before it begins": (
         'kind = "agp"\nsparsity = 0.5\nepochs = 2\nbegin = 0.5\nend = 0.25',
@@ -129,6 +130,23 @@ def test_pruning_that_cannot_be_meant_is_refused(
     assert (ended.code, ended.out) == (code, "")
     assert message in " ".join(ended.err.split())
     assert not (tmp_path / "x.lac").exists()
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        'kind = "prune"\nsparsity = 0.996',
+        'kind = "prune-balanced"\nsparsity = 0.1\nprocessors = 5',
+    ],
+    ids=["more zeros than a layer has", "rows that cannot be dealt out"],
+)
+def test_a_mask_that_no_weights_allow_is_refused_before_the_first_stage(
+    laconic, network, tiny, tmp_path, stage
+):
+    ended = compress(laconic, network, "Plain", tiny, recipe(tmp_path, FIT, stage))
+    assert ended.code == 2
+    assert re.search(r"stage 2 \(prune\S*\): \w+.weight: ", ended.err)
+    assert not (tmp_path / "x.lac.run").exists()
 
 
 def test_gradients_that_are_no_numbers_name_the_layer_and_how_many(

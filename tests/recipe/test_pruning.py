@@ -31,7 +31,7 @@ def zeros(model):
 def apply(context, kind, **arguments):
     """As a run does it: the arguments checked, the guard around."""
     stage = Stage(kind, arguments)
-    check_patterns(context.model, Recipe((stage,)))
+    check_patterns(context.model, context.task, Recipe((stage,)))
     before = snapshot(context.model)
     STAGES[kind](context, **arguments)
     check(before, context.model, kind)
@@ -113,14 +113,16 @@ def test_masks_chosen_by_a_saliency_survive_training_sharing_and_the_file(tmp_pa
     assert done.receipts[2].nonzeros == done.receipts[1].nonzeros
 
 
-def test_a_pattern_that_matches_nothing_is_refused_before_anything_runs(model):
+def test_a_pattern_that_matches_nothing_is_refused_before_anything_runs(context):
     stage = Stage("prune", {"sparsity": 0.5, "layers": "conv*", "saliency": {"kind": "random"}})
     with pytest.raises(PatternError, match=r"stage 1 \(prune\): no layer matches 'conv\*'; the la"):
-        check_patterns(model, Recipe((stage,)))
+        check_patterns(context.model, context.task, Recipe((stage,)))
 
 
 def test_a_mask_that_does_not_fit_a_layer_names_it(context):
-    message = r"^0\.weight: a row of 16 weights cannot be cut into groups of 5"
+    message = (
+        r"^stage 1 \(prune-n-m\): 0\.weight: a row of 16 weights cannot be cut into groups of 5"
+    )
     with pytest.raises(UsageError, match=message):
         apply(context, "prune-n-m", n=2, m=5)
     assert chains(context.model) == {}

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from laconic.errors import LaconicError, PatternError, UnsupportedError, UsageError
 from laconic.recipe.context import Arguments, by_layer
 from laconic.recipe.recipe import Recipe
-from laconic.recipe.stages import LENGTHS, PATTERNS, REHEARSALS
+from laconic.recipe.stages import KEEP_SHAPES, LENGTHS, PATTERNS, REHEARSALS
 from laconic.train import Task
 from laconic.train.evaluate import placed
 from laconic.train.loop import count_batches
@@ -24,16 +24,22 @@ from laconic.train.loop import count_batches
 def check_patterns(model: nn.Module, task: Task, recipe: Recipe) -> None:
     """Let every pattern of every stage find its layers, behind those that earlier stages remove.
 
+    Masks are tried too, up to the first stage that cuts: whether a layer can have so many zeros,
+    in such groups, does not depend on the weights.
+
     Raises:
         PatternError: one finds none; the message lists the layers and names the stage.
-        UsageError: the tables of a stage have no layer in common, or a layer cannot be removed.
+        UsageError: the tables of a stage have no layer in common, a layer cannot be removed, or
+            cannot be pruned so.
     """
+    shapes_known = True
     for number, stage in enumerate(recipe.stages, 1):
         try:
             for arguments in PATTERNS.get(stage.kind, _no_patterns)(stage.arguments):
                 tables = {key: value for key, value in arguments.items() if key != "layers"}
                 by_layer(model, arguments.get("layers", "*"), tables)
-            if stage.kind in REHEARSALS:
+            shapes_known &= stage.kind in KEEP_SHAPES
+            if stage.kind in REHEARSALS and (shapes_known or stage.kind == "remove-layers"):
                 model = copied(model)
                 REHEARSALS[stage.kind](model, task, **stage.with_defaults)
         except PatternError as error:

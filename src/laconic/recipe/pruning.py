@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from torch import nn
+
 from laconic.errors import UsageError
 from laconic.prune import SCOPES, Mask, Prune
 from laconic.recipe.arguments import check_choices, with_arguments_of
@@ -13,7 +15,7 @@ from laconic.recipe.context import Arguments, Context, Layers, by_layer
 from laconic.recipe.scoring import Choice, check_saliency, make_saliency, training_data
 from laconic.represent import represent_layers, weights
 from laconic.saliency import Scores
-from laconic.train import step_names
+from laconic.train import Task, step_names
 from laconic.train.optimizers import known
 
 
@@ -95,6 +97,16 @@ def check_mask(
     check_choices(step, arguments)
 
 
+def rehearse_mask(
+    step: type[Mask], model: nn.Module, task: Task, *, layers: Layers, saliency: Choice,
+    examples: int, scope: str = "layer", **arguments: Any,
+) -> None:  # fmt: skip
+    """Put the masks on, in place, chosen by magnitudes: shapes and counts must fit in any case."""
+    if scope == "layer":
+        chosen = by_layer(model, layers, arguments)
+        represent_layers(model, {name: step(**own) for name, own in chosen.items()})
+
+
 def _tables(arguments: Arguments) -> Arguments:
     """What names layers: a saliency may be a table too, but not by pattern."""
     return {k: v for k, v in arguments.items() if k not in ("saliency", "examples", "scope")}
@@ -112,4 +124,10 @@ CHECKS: dict[str, Callable[..., None]] = {
 }
 PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
     kind: lambda arguments: [_tables(arguments)] for kind in MASKS
+}
+
+BY_VALUES = ("threshold", "quality-threshold")
+"""Masks of which nothing is known before the weights are."""
+REHEARSALS: dict[str, Callable[..., None]] = {
+    kind: partial(rehearse_mask, step) for kind, step in MASKS.items() if kind not in BY_VALUES
 }

@@ -96,8 +96,14 @@ PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
 LENGTHS: dict[str, Callable[..., None]] = {**training.LENGTHS}
 """What an epoch's number of steps can be held against: a function that counts them comes first."""
 
-REHEARSALS: dict[str, Callable[..., None]] = {**cutting.REHEARSALS}
-"""What a stage does to layers, model and task first, on a copy, so that later patterns see it."""
+REHEARSALS: dict[str, Callable[..., None]] = {**pruning.REHEARSALS, **cutting.REHEARSALS}
+"""What a stage does to a network whose weights are not known yet: model and task come first."""
+
+KEEP_SHAPES = {
+    *step_names(), *pruning.STAGES, *training.STAGES, *compensation.STAGES,
+    "remove-layers", "recalibrate",
+}  # fmt: skip
+"""Stages behind which every weight has the shape that a rehearsal says."""
 
 FILES: dict[str, tuple[str, ...]] = {**cutting.FILES}
 """Arguments of a stage that are files, whose content tells one run from another."""
