@@ -158,7 +158,7 @@ def _rows(setting: Setting, model: nn.Module, receipts: list[Receipt], short: bo
 DROPNEURON = Study(
     "dropneuron",
     "DropNeuron on LeNet-5: published 67× fewer fully connected weights",
-    40,
+    35,
     compare,
     leaves_cut=True,
 )
