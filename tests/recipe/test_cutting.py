@@ -276,6 +276,7 @@ def test_arguments_are_refused_before_there_is_a_network(kind, arguments, messag
         (("remove-dead", {}), UsageError, "nothing is dead: no unit of zeros could be spared"),
         (("trim", {"layers": "9"}), PatternError, r"stage 1 \(trim\): no layer matches"),
         (("trim", {"deviations": 9.0}), StageError, "none of the 32 channels scores below its gro"),
+        (("trim", {"round_to": 40}), UsageError, "0: no multiple of 40 fits into its 32 units"),
         (("recalibrate", {}), UsageError, "no BatchNorm layer with running statistics"),
     ],
 )

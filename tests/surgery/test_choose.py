@@ -105,7 +105,7 @@ def test_over_all_groups_the_weak_one_loses_more_but_never_all():
     assert len(units.get("0", [])) == 1
     assert units["2"] == [0, 1, 2, 3, 4, 5, 6]
     rounded = lowest_of_all(groups, own, 0.5, round_to=4)
-    assert rounded == {"2": [0, 1, 3, 6]} or len(rounded["2"]) == 4
+    assert rounded == {"2": [0, 1, 3, 6]}  # of "0" seven would stay: eight
 
 
 def test_scores_of_rows_are_refused_where_outputs_are_columns():
@@ -125,8 +125,39 @@ def test_what_lies_a_deviation_below_the_mean_goes():
     assert outliers_of_each(even) == {"a": [1, 3]}
     assert outliers_of_each(even, deviations=1.5) == {"a": [1]}
     assert outliers_of_each(even, deviations=2.0) == {}
-    assert outliers_of_each(even, round_to=7) == {"a": [1]}
-    assert outliers_of_each(even, round_to=5) == {}
+
+
+@pytest.mark.parametrize(
+    ("size", "below", "round_to", "stay"),
+    [
+        pytest.param(8, 2, 7, 7, id="up to the next multiple"),
+        pytest.param(8, 2, 3, 6, id="a multiple as it is"),
+        pytest.param(8, 2, 5, 5, id="down where there are not so many units"),
+        pytest.param(50, 1, 8, 48, id="down, so that fifty units never stay"),
+        pytest.param(50, 0, 8, 48, id="down, although none is below"),
+        pytest.param(48, 0, 8, 48, id="all, where all are a multiple"),
+        pytest.param(8, 2, 8, 8, id="all, where it is up to all"),
+    ],
+)
+def test_what_stays_of_the_trimmed_is_a_multiple(size, below, round_to, stay):
+    own = torch.full((size,), 7.0)
+    own[3 : 3 + below] = 1.0
+    order = torch.argsort(own, stable=True).tolist()
+    gone = sorted(order[: size - stay])
+    assert outliers_of_each({"a": own}, round_to=round_to) == ({"a": gone} if gone else {})
+
+
+def test_a_group_without_a_multiple_is_refused_with_its_size():
+    even = {**scores, "b": torch.ones(4)}
+    with pytest.raises(UsageError, match="b: no multiple of 5 fits into its 4 units"):
+        outliers_of_each(even, round_to=5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", range(1, 12))
+def test_of_equal_scores_none_lies_below_their_mean(size, dtype):
+    """The mean of seven times 0.7, in either precision, may round to above 0.7."""
+    assert outliers_of_each({"a": torch.full((size,), 0.7, dtype=dtype)}, deviations=0) == {}
 
 
 def test_a_score_on_the_threshold_stays():

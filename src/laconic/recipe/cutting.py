@@ -88,11 +88,12 @@ def trim_stage(
         layers: patterns for layers whose rows make the channels.
         saliency: a saliency of channels, by name or as ``{kind = …, …}``.
         deviations: how many.
-        round_to: what stays of each group is rounded up to a multiple of it.
+        round_to: what stays of each group is a multiple of it, rounded up where there are so many.
         examples: how many training examples the saliency may look at.
 
     Raises:
         StageError: no channel of any group lies below.
+        UsageError: a group is smaller than `round_to`.
     """
     unfuse(context.model)
     groups = Groups(context.model, context.task.example_input)

@@ -127,13 +127,14 @@ def outliers_of_each(
     Args:
         scores: group name → ``[units]``.
         deviations: 0 or more, so that never a whole group goes.
-        round_to: what stays of each group is rounded up to a multiple of it.
+        round_to: what stays of each group is rounded up to a multiple of it, or down where there
+            are not so many units, be they below or not.
 
     Returns:
         Groups that lose units, and which.
 
     Raises:
-        UsageError: `deviations` is negative, or `round_to` below 1.
+        UsageError: `deviations` is negative, `round_to` below 1, or a group smaller than it.
 
     Examples:
         >>> outliers_of_each({"fc1": torch.tensor([5.0, 4.0, 0.0, 5.0, 6.0])})
@@ -141,12 +142,25 @@ def outliers_of_each(
     """
     check_deviations(deviations, round_to)
     units = {}
-    for name, own in scores.items():
-        below = int((own < own.mean() - deviations * own.std(correction=0)).sum())
-        stay = -(-(len(own) - below) // round_to) * round_to
+    for name, given in scores.items():
+        own = given.double()
+        mean = own.mean().clamp(own.min(), own.max())  # of equal ones it may round up otherwise
+        below = int((own < mean - deviations * own.std(correction=0)).sum())
+        stay = _rounded_up(name, len(own), len(own) - below, round_to)
         if stay < len(own):
             units[name] = sorted(torch.argsort(own, stable=True)[: len(own) - stay].tolist())
     return units
+
+
+def _rounded_up(name: str, size: int, stay: int, round_to: int) -> int:
+    """The next multiple of `round_to` from `stay` on, or the largest that the group has.
+
+    Raises:
+        UsageError: it has none.
+    """
+    if size < round_to:
+        raise UsageError(f"{name}: no multiple of {round_to} fits into its {size} units")
+    return min(max(1, -(-stay // round_to)), size // round_to) * round_to
 
 
 def check_deviations(deviations: float, round_to: int) -> None:
@@ -163,7 +177,7 @@ def lowest_of_all(
     """The lowest scores of all groups together; every group keeps at least `round_to` units.
 
     Scores are divided by their group's root mean square, so that layers compare. What stays of
-    each group is then rounded up to a multiple of `round_to`.
+    each group is then rounded up to a multiple of `round_to`, or down where there are not so many.
 
     Raises:
         UsageError: a fraction outside [0, 1), or a group smaller than `round_to`.
@@ -181,10 +195,8 @@ def lowest_of_all(
     units, start = {}, 0
     for name, own in scaled.items():
         size = len(own)
-        if size < round_to:
-            raise UsageError(f"{name}: no multiple of {round_to} fits into its {size} units")
         stay = size - int(gone[start : start + size].sum())
-        stay = min(max(round_to, -(-stay // round_to) * round_to), size // round_to * round_to)
+        stay = _rounded_up(name, size, stay, round_to)
         units[name] = sorted(torch.argsort(own, stable=True)[: size - stay].tolist())
         start += size
     return {name: chosen for name, chosen in units.items() if chosen}
