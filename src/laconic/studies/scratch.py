@@ -47,6 +47,8 @@ def redrawn(fresh: Callable[[], nn.Module], like: nn.Module) -> nn.Module:
     Returns:
         The new draw with the same cuts. Weights whose inputs became fewer are scaled up, because a
         network of this size would draw them with a deviation of 1/√inputs (He et al., and torch).
+        Layers that merged are drawn as torch draws a linear layer: the product of two draws is
+        narrower than a draw.
 
     Examples:
         >>> from laconic.surgery import Cut
@@ -64,6 +66,9 @@ def redrawn(fresh: Callable[[], nn.Module], like: nn.Module) -> nn.Module:
     with torch.no_grad():
         for name, weight in weights(model).items():
             weight *= math.sqrt(inputs[name] / weight[0].numel())
+    for _, _, last in (names for cut in cuts(like) for names in cut.merged):
+        if isinstance(layer := model.get_submodule(last), nn.Linear):  # else it merged on
+            layer.reset_parameters()
     return model
 
 
