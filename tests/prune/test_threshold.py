@@ -53,7 +53,7 @@ def test_scores_that_are_all_negative_are_refused_with_the_layer_and_the_largest
     step = Threshold(below).by(-layer.weight.detach().abs())
     with pytest.raises(
         UsageError,
-        match=rf"Linear\.weight: all 3 weights are below {below:g}, the largest is -0\.25; .*scores "
-        "that are not all negative",
+        match=rf"Linear\.weight: all 3 weights are below {below:g}, the largest is -0\.25; .*"
+        "scores that are not all negative",
     ):
         represent(layer, step)

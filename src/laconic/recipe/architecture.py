@@ -209,7 +209,7 @@ def check_learn_architecture(
         raise UsageError(f"start is {start:g}; w begins above 0 and not above 1")
     named = {"binary_w": binary_w, "width": width, "binary_d": binary_d, "depth": depth}
     for name, strength in named.items():
-        if not strength >= 0:
+        if not 0 <= strength < float("inf"):
             raise UsageError(f"{name} is {strength:g}; a strength is 0 or more")
 
 
