@@ -122,6 +122,11 @@ def test_scratch_b_costs_what_the_dense_network_and_the_fine_tuning_cost(tmp_pat
     assert late < early < drawn
 
 
+def test_scratch_b_leaves_out_dense_epochs_that_the_cut_network_never_had(tmp_path):
+    found = control(replace(network(), dense_epochs=0.25), tmp_path, Watcher())
+    assert found.epochs == (2, 0.25 * 4 + 0.5)
+
+
 def test_a_control_that_is_trained_is_not_trained_again(tmp_path, monkeypatch):
     first = control(network(), tmp_path, Watcher())
     names = ["half-scratch-b.safetensors", "half-scratch-e.safetensors"]

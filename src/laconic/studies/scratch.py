@@ -102,14 +102,16 @@ def lasting(task: Task, epochs: float) -> tuple[Task, int]:
 def control(network: CutNetwork, folder: Path, watcher: Watcher) -> Control:
     """Train both controls, or go on with those in a folder, and score them on the test split.
 
-    Scratch-B has the multiply-adds of the dense network's training, and those of the fine-tuning
-    too, which the paper leaves out: it is what the pruned network cost.
+    Scratch-B has the multiply-adds of `CutNetwork.dense_epochs` and of `CutNetwork.tuned_epochs`,
+    the fine-tuning, which the paper leaves out. Of a network that came trained only the epochs
+    that its study states are known.
     """
     torch.manual_seed(SEED)
     ratio = macs(network.fresh(), network.task) / macs(network.model, network.task)
     arguments = dict(network.training)
     epochs = float(arguments.pop("epochs"))
-    longer = epochs * ratio + network.tuned_epochs
+    spent = epochs if network.dense_epochs is None else network.dense_epochs
+    longer = spent * ratio + network.tuned_epochs
     errors = []
     for name, length in (("scratch-e", epochs), ("scratch-b", longer)):
         torch.manual_seed(SEED)
