@@ -31,8 +31,9 @@ def make_saliency(choice: Choice) -> Saliency:
         raise UsageError(f"a saliency is a name, or a table with its name as kind, not {choice!r}")
     made = known("saliency", SALIENCIES, kind)
     check_arguments(kind, made, arguments)
-    if made is ChannelSum and (of := arguments.get("of", "magnitude")) in SALIENCIES:
-        check_arguments(f"{kind} of {of}", SALIENCIES[of], arguments.get("arguments") or {})
+    if made is ChannelSum and (of := str(arguments.get("of", "magnitude"))) in SALIENCIES:
+        inner: Any = arguments.get("arguments") or {}
+        check_arguments(f"{kind} of {of}", SALIENCIES[of], inner)
     return made(**arguments)
 
 

@@ -101,10 +101,10 @@ def _make(name: str, arguments: Mapping[str, Any]) -> Saliency:
     if name not in SALIENCIES or SALIENCIES[name].per_channel:
         known = ", ".join(key for key, kind in SALIENCIES.items() if not kind.per_channel)
         raise UsageError(f"no saliency {name!r} scores single weights; there are: {known}")
-    known = list(inspect.signature(SALIENCIES[name]).parameters)
+    own = list(inspect.signature(SALIENCIES[name]).parameters)
     for argument in arguments:
-        if argument not in known:
-            has = f"it has: {', '.join(known)}" if known else "it has none"
+        if argument not in own:
+            has = f"it has: {', '.join(own)}" if own else "it has none"
             raise UsageError(f"{name} has no argument {argument!r}; {has}")
     return SALIENCIES[name](**arguments)
 
