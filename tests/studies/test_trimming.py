@@ -14,6 +14,7 @@ def receipt(kind, parameters, error, widths, size=1000, stage=1):
         TensorRecord(f"{name}.weight", [width, 7], "F32", [], "raw", 1, 1, 1, 1)
         for name, width in zip(("conv2", "fc1"), widths, strict=True)
     ]
+    tensors.append(TensorRecord("bn.num_batches_tracked", [], "I64", [], "raw", 1, 1, 1, 1))
     return Receipt(
         size_bytes=size, float32_bytes=1, parameters=parameters, nonzeros=1, macs=parameters,
         effective_macs=9, peak_memory_bytes=1, latency=Latency(1.0, 1.0, 1.0, 1, 1, ""),

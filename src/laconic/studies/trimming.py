@@ -130,7 +130,7 @@ def _table(network: Trimming, receipts: list[Receipt]) -> Table:
     """The dense network and each round, after its training."""
     lines: list[list[str]] = []
     for receipt in (receipt for receipt in receipts if receipt.kind == "fit"):
-        widths = {tensor.name: tensor.shape[0] for tensor in receipt.tensors}
+        widths = {tensor.name: tensor.shape[0] for tensor in receipt.tensors if tensor.shape}
         lines.append([
             f"round {len(lines)}" if lines else "dense",
             *(str(widths[f"{layer}.weight"]) for layer in network.layers),
