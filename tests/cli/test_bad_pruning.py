@@ -88,6 +88,37 @@ BAD = {
         'kind = "prune"\nsparsity = 0.5\nsaliency = "wonda"',
         2, "prune: no saliency is named 'wonda'; there are: magnitude, random, wanda",
     ),
+    "an argument that a summed saliency has not": (
+        'kind = "cut"\nfraction = 0.5\n'
+        'saliency = {kind = "channel-sum", of = "obd", arguments = {foo = 1}}',
+        2, "channel-sum of obd has no argument 'foo'; it has none",
+    ),
+    "an argument of another type of a summed saliency": (
+        'kind = "cut"\nfraction = 0.5\n'
+        'saliency = {kind = "channel-sum", of = "random", arguments = {seed = "x"}}',
+        2, "channel-sum of random: seed is 'x'",
+    ),
+    "a schedule that begins at no number": (
+        'kind = "agp"\nsparsity = 0.5\nepochs = 2\nbegin = nan',
+        2, "stage 2: agp: begin is nan; give a fraction of the training from 0.0 to 1.0",
+    ),
+    "a schedule that ends at infinity": (
+        'kind = "agp"\nsparsity = 0.5\nepochs = 2\nend = inf',
+        2, "stage 2: agp: end is inf; give a fraction of the training from 0.0 to 1.0",
+    ),
+    "an infinite price of width": (
+        'kind = "learn-architecture"\nepochs = 1\nwidth = inf',
+        2, "learn-architecture: width is inf; a strength is 0 or more",
+    ),
+    "an infinite penalty": (
+        'kind = "fit"\nepochs = 1\npenalties = {li = inf}',
+        2, "li: the strength is inf; a positive number is needed",
+    ),
+    "more channels than groups can give one by one": (
+        'kind = "greedy-cut"\nfraction = 0.97',
+        2, "stage 2 (greedy-cut): fraction 0.97 of the 12 units of first is 12; one of each group "
+        "stays, so at most 11 can go; ask for a smaller fraction",
+    ),
     "a saliency of channels for weights": (
         'kind = "prune"\nsparsity = 0.5\nsaliency = "apoz"',
         2, "APoZ() scores channels; here weights go, by: magnitude, random",

@@ -39,6 +39,22 @@ def test_an_example_is_needed(laconic, options, message):
     assert message in ended.err
 
 
+def test_a_network_that_cannot_be_traced_gets_one_line(laconic, tmp_path):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Linear):\n"
+        "    def forward(self, x):\n"
+        "        x = super().forward(x)\n"
+        "        return 2 * x if x.sum() > 0 else x\n"
+        "def model(): return Net(4, 4)\n"
+    )
+    ended = laconic("groups", f"{tmp_path / 'net.py'}:model", "--shape", "1,4")
+    assert ended.code == 1
+    assert " ".join(ended.err.split()).startswith("failed: the network cannot be traced: ")
+    assert "(in net.py, line 5: return 2 * x if x.sum() > 0 else x)" in ended.err.replace("\n", " ")
+    assert "def forward" not in ended.err
+
+
 def test_sensitivity_writes_figures_and_a_picture(laconic, tmp_path):
     options = ["--task", "digits", "--levels", "0.5", "--layer", "fc*", "--examples", "50"]
     ended = laconic("sensitivity", "zoo:lenet5", "-o", tmp_path / "s.json", *options)

@@ -92,6 +92,17 @@ def test_a_short_study_is_not_kept(laconic, asked, tmp_path):
     assert list((tmp_path / "studies" / "results").iterdir()) == []
 
 
+def test_a_study_that_goes_on_with_an_earlier_run_is_kept_with_the_seconds_of_both(
+    laconic, asked, tmp_path
+):
+    place = tmp_path / "run"
+    place.mkdir()
+    (place / "study.json").write_text('{"command": "laconic study met", "seconds": 5000.0}')
+    assert laconic("study", "met", "--run-dir", place).code == 0
+    kept = json.loads((tmp_path / "studies" / "results" / "met.json").read_text())
+    assert 5000 <= kept["seconds"] < 5100
+
+
 def test_a_persons_own_files_are_compared_shown_and_not_kept(laconic, asked, tmp_path):
     files = [tmp_path / "a.npz", tmp_path / "b.npz"]
     for file in files:

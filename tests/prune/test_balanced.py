@@ -70,3 +70,9 @@ def test_no_processor_at_all_is_refused():
 
 def test_packed_balanced_zeros_are_smaller_than_a_dense_weight(packed_bytes):
     assert packed_bytes(PruneBalanced(0.75, 8)) < 0.4 * packed_bytes(None)
+
+
+def test_what_is_zero_goes_before_negative_scores():
+    step = PruneBalanced(0.5, processors=1).by(torch.tensor([[5.0, -7.0, 0.0, -2.0]]))
+    step.fit(torch.tensor([[0.0, 1.0, 0.0, 1.0]]))
+    assert step.mask.tolist() == [[False, True, False, True]]

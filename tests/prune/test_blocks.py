@@ -76,3 +76,17 @@ def test_a_sparsity_that_leaves_no_block_is_refused():
 @pytest.mark.parametrize("shape", [(4, 1), (1, 9)], ids=["4x1 blocks", "whole kernels"])
 def test_packed_blocks_are_smaller_than_a_dense_weight(shape, packed_bytes):
     assert packed_bytes(PruneBlocks(0.75, *shape)) < 0.4 * packed_bytes(None)
+
+
+def test_a_block_of_zeros_counts_less_than_live_weights_of_negative_scores():
+    step = PruneBlocks(0.5, rows=1, columns=4)
+    weight = torch.ones(2, 4)
+    weight[0, :3] = 0
+    step.by(torch.tensor([[-1.0, -1.0, -1.0, -7.0], [-2.0] * 4])).fit(weight)
+    assert step.mask.tolist() == [[False] * 4, [True] * 4]
+
+
+def test_negative_scores_of_whole_blocks_keep_their_order():
+    step = PruneBlocks(0.5, rows=1, columns=2)
+    step.by(torch.tensor([[-1.0, -3.0, -2.0, -1.0, 4.0, -9.0, 0.0, 1.0]])).fit(torch.ones(1, 8))
+    assert step.mask.tolist() == [[False, False, True, True, False, False, True, True]]

@@ -76,3 +76,9 @@ def test_what_was_pruned_before_stays_zero():
 
 def test_a_packed_2_to_4_weight_is_smaller_than_a_dense_one(packed_bytes):
     assert packed_bytes(PruneNM(2, 4)) < 0.65 * packed_bytes(None)
+
+
+def test_what_is_zero_goes_before_negative_scores():
+    step = PruneNM(2, 4).by(torch.tensor([[5.0, -7.0, 0.0, -2.0]]))
+    step.fit(torch.tensor([[0.0, 1.0, 0.0, 1.0]]))
+    assert step.mask.tolist() == [[False, True, False, True]]

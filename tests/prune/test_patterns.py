@@ -90,3 +90,17 @@ def test_a_library_that_cannot_be_is_refused(arguments):
 
 def test_packed_patterns_are_smaller_than_a_dense_weight(packed_bytes):
     assert packed_bytes(PrunePatterns()) < 0.6 * packed_bytes(None)
+
+
+def test_a_pattern_of_live_weights_is_chosen_before_one_of_zeros_whatever_their_scores():
+    """The library has the centre with its left and with its right neighbour."""
+    weight = torch.ones(4, 1, 3, 3)
+    scores = torch.full((4, 9), -9.0)
+    scores[0, 3] = scores[1, 3] = -1.0
+    scores[2, 5] = -1.0
+    weight[3] = 0
+    weight[3, 0, 1, 1] = weight[3, 0, 1, 2] = 1.0
+    scores[3, 5] = -20.0
+    step = PrunePatterns(patterns=2, entries=2).by(scores.reshape(4, 1, 3, 3))
+    step.fit(weight)
+    assert step.mask[3].flatten().nonzero().flatten().tolist() == [4, 5]

@@ -37,3 +37,23 @@ def test_a_threshold_above_every_weight_names_the_layer_and_the_largest():
 def test_a_threshold_that_is_none_is_refused(below):
     with pytest.raises(UsageError, match="a threshold is 0 or a positive number"):
         Threshold(below)
+
+
+def test_of_signed_scores_those_below_the_threshold_go():
+    step = Threshold(0.0).by(torch.tensor([-1.0, 0.0, 2.0, 3.0]))
+    step.fit(torch.tensor([5.0, 5.0, 5.0, 0.0]))
+    assert step.mask.tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize("below", [0.0, 0.05])
+def test_scores_that_are_all_negative_are_refused_with_the_layer_and_the_largest(below):
+    layer = nn.Linear(3, 1)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[0.25, -2.0, 3.0]]))
+    step = Threshold(below).by(-layer.weight.detach().abs())
+    with pytest.raises(
+        UsageError,
+        match=rf"Linear\.weight: all 3 weights are below {below:g}, the largest is -0\.25; .*"
+        "scores that are not all negative",
+    ):
+        represent(layer, step)

@@ -9,8 +9,10 @@ from torch.nn import functional
 
 from laconic.errors import PatternError, StageError, UnsupportedError, UsageError
 from laconic.recipe import Stage, Watcher
+from laconic.recipe.architecture import _check_called
 from laconic.represent import represent
 from laconic.share import Share
+from laconic.surgery import Groups
 from laconic.train import load_model
 
 
@@ -180,6 +182,64 @@ class Last(nn.Module):
 
     def forward(self, sequence):
         return self.lstm(sequence)[0][:, -1]
+
+
+class ByHand(nn.Module):
+    """A hidden layer that is called, and whose weight the network takes itself, so many times."""
+
+    def __init__(self, calls, takes):
+        super().__init__()
+        self.hidden, self.last = nn.Linear(16, 12, bias=False), nn.Linear(12, 3)
+        self.calls, self.takes = calls, takes
+
+    def forward(self, rows):
+        found = [self.hidden(rows) for _ in range(self.calls)]
+        found += [functional.linear(rows, self.hidden.weight) for _ in range(self.takes)]
+        return self.last(torch.relu(sum(found)))
+
+
+class Tied(nn.Module):
+    """Two layers with one weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.other = nn.Linear(16, 12, bias=False), nn.Linear(16, 12, bias=False)
+        self.other.weight, self.last = self.hidden.weight, nn.Linear(12, 3)
+
+    def forward(self, rows):
+        return self.last(torch.relu(self.other(rows) + self.hidden(rows)))
+
+
+def check_gates(model):
+    example = torch.zeros(1, 16)
+    return _check_called(model, example, Groups(model, example), {"hidden": "hidden"})
+
+
+@pytest.mark.parametrize(
+    ("make", "seen"),
+    [
+        pytest.param(lambda: ByHand(0, 1), "0 of the 1 uses", id="a layer that is never called"),
+        pytest.param(lambda: ByHand(1, 1), "1 of the 2 uses", id="a weight that is taken as well"),
+        pytest.param(Tied, "1 of the 2 uses", id="a weight of two layers"),
+    ],
+)
+def test_a_gate_that_does_not_see_all_of_its_layer_is_refused(make, seen):
+    """Its w, learned from the penalty or from a part, would be multiplied into all."""
+    with pytest.raises(UnsupportedError, match=f"hidden: its gate would see {seen} of its weight"):
+        check_gates(seeded(make))
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_a_gate_sees_every_call_of_its_layer(calls):
+    check_gates(seeded(lambda: ByHand(calls, 0)))
+
+
+def test_a_layer_without_calls_is_refused_before_training(tmp_path, runner, monkeypatch):
+    monkeypatch.setattr(sys.modules["laconic.recipe.architecture"], "train", None)
+    arguments = {k: v for k, v in learn(layers="hidden").arguments.items() if k != "merge"}
+    stages = (Stage("learn-architecture", arguments),)
+    with pytest.raises(UnsupportedError, match="hidden: its gate would see 0 of the 1 uses"):
+        runner(tmp_path, stages, model=seeded(lambda: ByHand(0, 1)))
 
 
 @pytest.mark.parametrize(

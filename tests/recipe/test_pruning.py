@@ -1,5 +1,7 @@
 """Stages that make weights zero: scopes and saliencies by name."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -11,6 +13,7 @@ from laconic.recipe import STAGES, Recipe, Stage
 from laconic.recipe.beforehand import check_patterns
 from laconic.recipe.context import Context
 from laconic.recipe.guard import check, snapshot
+from laconic.recipe.pruning import MASKS
 from laconic.represent import chains, represent, weights
 from laconic.saliency import Data, Fisher, Random, Wanda
 from laconic.train import ArrayTask, make_fabric
@@ -24,6 +27,18 @@ def context(model):
     return Context(model, task, make_fabric("cpu"), 7, None, None)
 
 
+# A new mask puts its arguments here; they fit weights of 32 x 16 and 3 x 32.
+OF_EACH_MASK = {
+    "prune": {"sparsity": 0.7},
+    "prune-n-m": {"n": 1, "m": 4},
+    "prune-blocks": {"sparsity": 0.75, "rows": 1, "columns": 8},
+    "prune-patterns": {"patterns": 4, "entries": 3},
+    "prune-balanced": {"sparsity": 0.7, "processors": 3},
+    "threshold": {"below": 0.08},
+    "quality-threshold": {"quality": 0.8},
+}
+
+
 def zeros(model):
     return {name: int((value == 0).sum()) for name, value in weights(model).items()}
 
@@ -35,6 +50,31 @@ def apply(context, kind, **arguments):
     before = snapshot(context.model)
     STAGES[kind](context, **arguments)
     check(before, context.model, kind)
+
+
+@pytest.mark.parametrize("kind", sorted(MASKS))
+def test_a_stage_chooses_the_mask_that_its_step_chooses(context, kind):
+    if kind == "prune-patterns":
+        convolutions = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 6, 3))
+        context = replace(context, model=convolutions)
+    wanted = {}
+    for name, weight in weights(context.model).items():
+        step = MASKS[kind](**OF_EACH_MASK[kind])
+        step.fit(weight)
+        wanted[name] = step.mask
+    STAGES[kind](context, **OF_EACH_MASK[kind])
+    found = chains(context.model)
+    assert list(found) == list(wanted)
+    for name, mask in wanted.items():
+        assert torch.equal(found[name][0].mask, mask)
+
+
+@pytest.mark.parametrize(("quality", "share"), [(0.5, 0.383), (1.0, 0.683)])
+def test_a_quality_in_a_recipe_is_counted_in_deviations_of_the_weights(context, quality, share):
+    layer = nn.Linear(300, 400)
+    nn.init.normal_(layer.weight, std=0.02, generator=torch.Generator().manual_seed(0))
+    STAGES["quality-threshold"](replace(context, model=layer), quality=quality)
+    assert zeros(layer)["weight"] / 120_000 == pytest.approx(share, abs=0.005)
 
 
 @pytest.mark.parametrize("scope", SCOPES)

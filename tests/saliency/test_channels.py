@@ -261,6 +261,12 @@ def test_what_does_not_score_single_weights_cannot_be_summed(of):
         ChannelSum(of)
 
 
+@pytest.mark.parametrize(("of", "has"), [("obd", "it has none"), ("true-fisher", "it has: seed")])
+def test_an_argument_that_the_summed_saliency_has_not_is_refused_by_name(of, has):
+    with pytest.raises(UsageError, match=f"^{of} has no argument 'foo'; {has}$"):
+        ChannelSum(of, {"foo": 1})
+
+
 def test_random_scores_of_channels_come_from_their_seed():
     first, again = (RandomChannels(seed=5).scores(net())["fc1.weight"] for _ in range(2))
     assert torch.equal(first, again)

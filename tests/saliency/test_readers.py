@@ -6,7 +6,7 @@ from small import data, gaussian
 from torch import nn
 
 from laconic.errors import UnsupportedError
-from laconic.saliency import OBS, Data, Wanda, input_hessians
+from laconic.saliency import OBS, Data, FisherChannels, Wanda, input_hessians
 from laconic.solve import compensate
 from laconic.train.array_task import ArrayTask
 
@@ -219,3 +219,96 @@ def test_a_packed_sequence_is_refused():
 
     with pytest.raises(UnsupportedError, match="weight_ih_l0: a packed sequence comes into this L"):
         Wanda().scores(Packed(), ["rows.weight_ih_l0"], data(5, 6))
+
+
+class Reused(nn.Module):
+    """An embedding whose weight also gives the outputs; `tied` through a layer of its own."""
+
+    def __init__(self, tied):
+        super().__init__()
+        self.words = nn.Embedding(6, 4).double()
+        self.head = nn.Linear(4, 6, bias=False).double() if tied else None
+        if tied:
+            self.head.weight = self.words.weight
+
+    def forward(self, words):
+        state = self.words.weight.new_zeros(len(words), 4)  # its type alone
+        hidden = self.words(words).mean(1) + state
+        if self.head is not None:
+            return self.head(hidden)
+        return nn.functional.linear(hidden, self.words.weight)
+
+
+def words():
+    numbers = torch.arange(24).reshape(12, 2) % 6
+    return Data(
+        ArrayTask(numbers, numbers[:, 0], numbers, numbers[:, 0], validation_fraction=0.25), count=8
+    )
+
+
+def test_a_weight_that_is_taken_past_its_layer_is_refused_by_name():
+    with pytest.raises(
+        UnsupportedError,
+        match=r"^words\.weight: the network also takes this weight past its layer .* Wanda\(\) "
+        "sees a part of its inputs alone",
+    ):
+        Wanda().scores(Reused(tied=False), data=words())
+    assert Wanda().scores(Reused(tied=True), ["words.weight"], words())
+
+
+class Called(nn.Module):
+    """A layer that is called and also applied by hand."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = nn.Linear(6, 6).double()
+        self.last = nn.Linear(6, 4).double()
+
+    def forward(self, inputs):
+        return self.last(self.rows(inputs) @ self.rows.weight.T)
+
+
+def test_channels_of_a_layer_that_is_applied_by_hand_too_are_refused_by_name():
+    with pytest.raises(
+        UnsupportedError,
+        match=r"^rows\.weight: .* FisherChannels\(.*\) sees a part of its outputs alone",
+    ):
+        FisherChannels().scores(Called(), ["rows.weight"], data(6))
+    assert FisherChannels().scores(Called(), ["last.weight"], data(6))
+
+
+class Packed(nn.Module):
+    """A packed sequence inside of a network."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = nn.GRU(SIZE, HIDDEN, batch_first=True).double()
+
+    def forward(self, inputs):
+        lengths = torch.full((len(inputs),), TIME)
+        packed = nn.utils.rnn.pack_padded_sequence(inputs, lengths, batch_first=True)
+        return self.rows(packed)[1][0]
+
+
+def test_a_packed_sequence_is_refused_with_the_whole_name_of_the_weight():
+    with pytest.raises(UnsupportedError, match=r"^rows\.weight_ih_l0: a packed sequence comes"):
+        Wanda().scores(Packed(), data=data(TIME, SIZE))
+
+
+class Once(nn.Module):
+    """A cell that runs for one step, from nothing."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.cell = kind(SIZE, HIDDEN).double()
+
+    def forward(self, inputs):
+        state = self.cell(inputs)
+        return state[0] if isinstance(state, tuple) else state
+
+
+@pytest.mark.parametrize("kind", [nn.GRUCell, nn.LSTMCell, nn.RNNCell])
+def test_a_cell_without_a_state_multiplies_by_zeros(kind):
+    scores = Wanda().scores(Once(kind), data=data(SIZE))
+    assert bool((scores["cell.weight_hh"] == 0).all())
+    assert bool((scores["cell.weight_ih"] > 0).all())

@@ -99,3 +99,21 @@ def test_the_architecture_is_trained_again_once(tmp_path, monkeypatch):
     first = module._again("AL1", like, task, tmp_path, Watcher())
     monkeypatch.setattr(module, "fit", None)
     assert module._again("AL1", like, task, tmp_path, Watcher()) == first
+
+
+@pytest.mark.parametrize(
+    ("short", "learning", "more"),
+    [(False, module.LEARNING_EPOCHS, module.MORE_EPOCHS), (True, 1, 1)],
+    ids=["the whole study", "its short form"],
+)
+def test_controls_get_the_epochs_of_w_and_d_not_those_of_the_baseline(
+    monkeypatch, tmp_path, short, learning, more
+):
+    """Learning ran at the dense network's size; the baseline's epochs went into another one."""
+    images = torch.zeros(10, 1, 28, 28)
+    task = ArrayTask(images, torch.arange(10), images, torch.arange(10), validation_fraction=0.2)
+    monkeypatch.setattr(module, "mnist", lambda: task)
+    monkeypatch.setattr(module, "_run", lambda *given: (stack(), [DENSE]))
+    monkeypatch.setattr(module, "_again", lambda *given: 99.0)
+    found = module.compare(Watcher(), short, tmp_path)
+    assert {(one.dense_epochs, one.tuned_epochs) for one in found.cut} == {(learning, more)}

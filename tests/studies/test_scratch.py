@@ -14,7 +14,7 @@ from laconic.studies import STUDIES, CutNetwork, Findings, Row, Study, perform
 from laconic.studies import scratch as module
 from laconic.studies.scratch import control, lasting, macs, redrawn
 from laconic.surgery import Cut, apply_cut
-from laconic.train import ArrayTask
+from laconic.train import ArrayTask, evaluate, make_fabric
 
 KEPT = [0, 2, 5]
 HALVES = {"0.weight": {0: KEPT}, "0.bias": {0: KEPT}, "2.weight": {1: KEPT}}
@@ -65,6 +65,34 @@ def test_weights_with_fewer_inputs_are_drawn_wider():
     assert torch.allclose(new[2].weight, 2 * drawn[2].weight[:, KEPT])  # of 12 inputs 3 are left
 
 
+def deep() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(400, 90), nn.ReLU(), nn.Linear(90, 300), nn.ReLU(), nn.Linear(300, 100)
+    )
+
+
+@pytest.mark.parametrize(
+    ("merged", "layer"),
+    [
+        pytest.param([["0", "1", "2"]], 2, id="one merge"),
+        pytest.param([["0", "1", "2"], ["2", "3", "4"]], 4, id="all layers, one after the other"),
+        pytest.param([["2", "3", "4"]], 4, id="the last ones"),
+    ],
+)
+def test_layers_that_merged_are_drawn_as_one_layer(merged, layer):
+    """U(−1/√n, 1/√n) of n inputs: a deviation of 1/√(3n); a product of draws has less."""
+    torch.manual_seed(0)
+    like = deep()
+    for names in merged:
+        apply_cut(like, Cut(merged=[names]))
+    new = redrawn(deep, like)
+    bound = new[layer].in_features ** -0.5
+    assert new[layer].weight.shape == like[layer].weight.shape
+    weight, bias = new[layer].weight.detach(), new[layer].bias.detach()
+    assert float(weight.std()) == pytest.approx(bound / 3**0.5, rel=0.02)
+    assert all(0.9 * bound < float(drawn.abs().max()) <= bound for drawn in (weight, bias))
+
+
 @pytest.mark.parametrize(
     ("epochs", "count", "steps"),
     [
@@ -88,7 +116,15 @@ def test_scratch_b_costs_what_the_dense_network_and_the_fine_tuning_cost(tmp_pat
     found = control(network(), tmp_path, Watcher())
     assert (found.name, found.ratio, found.tuned) == ("half", 4.0, 12.5)
     assert found.epochs == (2, 2 * 4 + 0.5)
-    assert all(0 <= error <= 60 for error in found.errors)
+    torch.manual_seed(module.SEED)
+    drawn = evaluate(redrawn(dense, cut_network()), task(), "test", make_fabric("cpu"))
+    early, late = found.errors
+    assert late < early < drawn
+
+
+def test_scratch_b_leaves_out_dense_epochs_that_the_cut_network_never_had(tmp_path):
+    found = control(replace(network(), dense_epochs=0.25), tmp_path, Watcher())
+    assert found.epochs == (2, 0.25 * 4 + 0.5)
 
 
 def test_a_control_that_is_trained_is_not_trained_again(tmp_path, monkeypatch):

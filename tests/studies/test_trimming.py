@@ -1,5 +1,7 @@
 """Network Trimming: rounds of the rule and the training, and what the table says of each."""
 
+from dataclasses import replace
+
 import pytest
 
 from laconic.measure import Latency, Receipt, TensorRecord
@@ -12,6 +14,7 @@ def receipt(kind, parameters, error, widths, size=1000, stage=1):
         TensorRecord(f"{name}.weight", [width, 7], "F32", [], "raw", 1, 1, 1, 1)
         for name, width in zip(("conv2", "fc1"), widths, strict=True)
     ]
+    tensors.append(TensorRecord("bn.num_batches_tracked", [], "I64", [], "raw", 1, 1, 1, 1))
     return Receipt(
         size_bytes=size, float32_bytes=1, parameters=parameters, nonzeros=1, macs=parameters,
         effective_macs=9, peak_memory_bytes=1, latency=Latency(1.0, 1.0, 1.0, 1, 1, ""),
@@ -53,6 +56,17 @@ def test_trimming_and_training_take_turns(network):
 def test_goals_are_parameters_error_and_bytes(changes, met):
     rows = module._rows(NETWORKS[0], receipts(**changes), short=False)
     assert [row.met for row in rows] == met
+
+
+def test_fine_tuning_counts_the_size_of_the_network_in_each_round():
+    """Two epochs of 300,000 multiply-adds and three of 120,000; the dense training is apart."""
+    given, rounds = receipt("", 431_080, 90.0, (50, 500), 1600, 0), receipts()
+    epochs = {1: 6, 3: 2, 5: 3}
+    rounds = [
+        replace(one, arguments={"epochs": epochs[one.stage]} if one.kind == "fit" else {})
+        for one in rounds
+    ]
+    assert module.tuned_epochs([given, *rounds]) == (2 * 300_000 + 3 * 120_000) / 120_000
 
 
 def test_the_table_has_a_line_for_the_dense_network_and_each_round():

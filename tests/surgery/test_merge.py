@@ -57,3 +57,43 @@ def test_a_layer_under_a_mask_does_not_merge():
     represent(model[3], Prune(0.5))
     with pytest.raises(UnsupportedError, match="3: a chain restricts its weight; merge layers bef"):
         merge_layers(model, EXAMPLE, "0", "1", "3")
+
+
+class Twice(nn.Module):
+    """Three linear layers with one ReLU between them, or the second layer used twice."""
+
+    def __init__(self, again=False):
+        super().__init__()
+        self.fc0, self.fc1, self.fc2 = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 6)
+        self.relu, self.again = nn.ReLU(), again
+
+    def forward(self, rows):
+        if self.again:
+            return self.fc2(self.fc1(self.relu(self.fc1(rows))))
+        return self.fc2(self.relu(self.fc1(self.relu(self.fc0(rows)))))
+
+
+@pytest.mark.parametrize("ask", [
+    pytest.param(lambda *given: following(*given, "fc1"), id="when asked what follows"),
+    pytest.param(lambda *given: merge_layers(*given, "fc1", "relu", "fc2"), id="when merged"),
+])  # fmt: skip
+def test_a_relu_that_is_called_twice_does_not_go(ask):
+    """It would go in front of the first layer too."""
+    model = Twice()
+    with pytest.raises(
+        UnsupportedError, match=r"fc1: .* the network calls relu 2 times; give each"
+    ):
+        ask(model, EXAMPLE)
+    assert isinstance(model.relu, nn.ReLU)
+
+
+def test_a_relu_under_two_names_is_called_twice():
+    relu = nn.ReLU()
+    model = nn.Sequential(nn.Linear(6, 6), relu, nn.Linear(6, 6), relu, nn.Linear(6, 3))
+    with pytest.raises(UnsupportedError, match=r"2: .* the network calls 1 2 times"):
+        following(model, EXAMPLE, "2")
+
+
+def test_a_layer_that_is_called_twice_does_not_merge():
+    with pytest.raises(UnsupportedError, match=r"fc1: .* the network calls fc1 2 times"):
+        merge_layers(Twice(again=True), EXAMPLE, "fc1", "relu", "fc2")

@@ -118,14 +118,10 @@ def _performed(
     whole = not short and not inputs
     if whole:
         studies.results_folder()  # to fail now rather than when everything is computed
-    resumed = run_dir is not None and run_dir.is_dir() and any(run_dir.iterdir())
     with show.progress_bars(quiet=quiet) as watcher:
         result = studies.perform(
             chosen, watcher, short=short, run_dir=run_dir, inputs=inputs, scratch=scratch
         )
-    if resumed and whole:
-        # Its seconds are not those of the whole study.
-        show.errors.print("a study that went on with an earlier run is not kept")
-    elif whole:
+    if whole:
         studies.write_result(result)
     return result

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from laconic.errors import UsageError
 from laconic.prune.magnitude import check_sparsity, smallest, zero_count
-from laconic.prune.mask import Mask, rows_of
+from laconic.prune.mask import Mask, rows_of, to_add
 
 
 class PruneBlocks(Mask):
@@ -16,6 +16,7 @@ class PruneBlocks(Mask):
     Blocks as in Narang, Undersander, Diamos, arXiv:1711.02782, of the weight seen as a matrix
     ``[outputs, inputs · kernel]``; a block's score is the sum of its weights' scores, its L1 norm
     by default (there: its largest magnitude, against a threshold that grows during training).
+    Zeros count least, whatever the signs of the other scores (`mask.to_add`).
     ``rows=1`` and ``columns=9`` makes whole 3×3 kernels zero, the connectivity pruning of PatDNN
     (arXiv:2001.00138); ``rows=1`` and ``columns`` of a whole row an output. The count is exact:
     ``round(sparsity · blocks)``; of equal sums the block of the lower index goes first.
@@ -59,10 +60,9 @@ class PruneBlocks(Mask):
                 "layer out"
             )
         shape = (outputs // self.rows, self.rows, inputs // self.columns, self.columns)
-        blocks = matrix.double().reshape(shape)
+        blocks = matrix.reshape(shape)
         present = blocks > -torch.inf
-        sums = torch.where(present, blocks, 0.0).sum((1, 3))
-        sums = torch.where(present.any(3).any(1), sums, -torch.inf)
+        sums = torch.where(present.any(3).any(1), to_add(blocks).sum((1, 3)), -torch.inf)
         zeros = zero_count(self.sparsity, sums, "blocks")
         kept = ~smallest(sums.flatten(), zeros).reshape(sums.shape)
         return kept[:, None, :, None].expand(blocks.shape).reshape(scores.shape)

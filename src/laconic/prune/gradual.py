@@ -224,7 +224,7 @@ def check_schedule(
                 f"the sparsity goes from {initial:g} to {final:g}; the last must be the larger"
             )
     for name, place in (("begin", begin), ("end", end)):
-        if place < 0 or (isinstance(place, float) and place > 1):
+        if not place >= 0 or (isinstance(place, float) and place > 1):
             raise UsageError(
                 f"{name} is {place!r}; give a fraction of the training from 0.0 to 1.0, or a whole "
                 "number of steps"

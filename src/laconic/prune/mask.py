@@ -80,3 +80,25 @@ class Mask(Step):
 def rows_of(weight: Tensor) -> Tensor:
     """A weight as the matrix ``[outputs, inputs · kernel]``; a vector is a single row."""
     return weight.flatten(1) if weight.ndim > 1 else weight.reshape(1, -1)
+
+
+def to_add(scores: Tensor) -> Tensor:
+    """Scores in float64 whose sums can be compared: what is zero already counts 0, others more.
+
+    Negative scores are moved up, all by as much, until the lowest is just above 0: sums of equally
+    many weights keep their order. Scores that are not negative stay as they are.
+
+    Examples:
+        >>> to_add(torch.tensor([1.0, 0.0, -torch.inf]))
+        tensor([1., 0., 0.], dtype=torch.float64)
+        >>> to_add(torch.tensor([1.0, -2.0, -torch.inf])).round()
+        tensor([3., 0., 0.], dtype=torch.float64)
+    """
+    scores = scores.double()
+    present = scores > -torch.inf
+    lowest = torch.where(present, scores, 0.0).min()
+    if lowest < 0:
+        # The part of a billionth tells the lowest from what is zero, and changes no comparison
+        # of float32 scores.
+        scores = scores - lowest * (1 + 1e-9)
+    return torch.where(present, scores, 0.0)

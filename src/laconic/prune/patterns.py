@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from laconic.errors import UsageError
-from laconic.prune.mask import Mask
+from laconic.prune.mask import Mask, to_add
 
 CENTRE = 4
 
@@ -63,7 +63,7 @@ class PrunePatterns(Mask):
         # unique sorts the rows, so a stable sort by count leaves equals in their order.
         most = counts.argsort(descending=True, stable=True)[: self.patterns]
         library: Tensor = found[most]
-        best = (torch.where(present, kernels, 0.0) @ library.double().T).argmax(1)
+        best = (to_add(kernels) @ library.double().T).argmax(1)
         return library[best].reshape(scores.shape)
 
     def _natural(self, kernels: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ class QualityThreshold(Mask):
     quality parameter multiplied by the standard deviation of a layer's weights". σ is that of the
     weights which are not zero yet, so that a second pruning goes on from what the first one left.
     How many zeros a q gives depends on the layer: of Gaussian weights 38 % at ½, 68 % at 1.
-    Given scores are compared with their own deviation.
+    Scores given by `by` are compared with their own deviation; for magnitudes give none, as those
+    of |w| have the smaller one (of Gaussian weights 0.6 σ).
 
     Args:
         quality: q, 0 or more; by layer, from a sensitivity analysis.

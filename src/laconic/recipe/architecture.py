@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,9 +18,11 @@ from laconic.prune.tsrelu import WEIGHTED, TsReLU
 from laconic.recipe.context import Arguments, Context, Layers
 from laconic.recipe.cutting import chosen_groups, makers
 from laconic.recipe.loop import check_training, train
-from laconic.represent import Grid, chains, latents
+from laconic.represent import Grid, chains, latents, plain
 from laconic.surgery import Groups, Units, merge_layers, remove, unit_scores
+from laconic.surgery.export import Example
 from laconic.surgery.merge import following
+from laconic.surgery.remove import outputs
 from laconic.train import Penalised, TaskLoss
 
 
@@ -65,13 +69,15 @@ def learn_architecture_stage(
 
     Raises:
         UnsupportedError: a layer is neither linear nor a convolution, a BatchNorm takes back what
-            its gate does, its channels go with those of another layer, or it cannot merge.
+            its gate does, its channels go with those of another layer, its weight is used without
+            calling it, or it cannot merge.
         StageError: every w of a layer ended below ½.
     """
     model, example = context.model, context.task.example_input
     groups = Groups(model, example)
     gated = {name: _maker(model, groups, name) for name in chosen_groups(groups, layers)}
     ways = {name: following(model, example, name) for name in merge or []}
+    _check_called(model, example, groups, gated)
     with _gates(model, gated, start) as w, _slopes(model, ways) as d:
         train(
             context,
@@ -126,6 +132,36 @@ def _maker(model: nn.Module, groups: Groups, name: str) -> str:
             "convolutions without groups"
         )
     return found[0]
+
+
+def _check_called(
+    model: nn.Module, example: Example, groups: Groups, gated: dict[str, str]
+) -> None:
+    """Refuse layers whose outputs no gate sees: their w would be learned from its penalty alone.
+
+    Raises:
+        UnsupportedError: the network takes a layer's weight itself, always or elsewhere too.
+    """
+    calls: Counter[str] = Counter()
+    twin = plain(model).cpu()
+    for path in gated.values():
+        twin.get_submodule(path).register_forward_hook(partial(_count, calls, path))
+    outputs(twin, example)
+    for path in gated.values():
+        uses = sum(
+            any(taken is groups.trace.tensors[f"{path}.weight"] for taken in step.inputs)
+            for step in groups.trace.steps
+        )
+        if calls[path] < max(1, uses):
+            raise UnsupportedError(
+                f"{path}: its gate would see {calls[path]} of the {max(1, uses)} uses of its "
+                "weight; the network takes it itself (functional.linear or conv2d), or another "
+                "layer shares it: call the layer, or leave it out"
+            )
+
+
+def _count(calls: Counter[str], path: str, *given: Any) -> None:
+    calls[path] += 1
 
 
 @contextmanager
@@ -209,7 +245,7 @@ def check_learn_architecture(
         raise UsageError(f"start is {start:g}; w begins above 0 and not above 1")
     named = {"binary_w": binary_w, "width": width, "binary_d": binary_d, "depth": depth}
     for name, strength in named.items():
-        if not strength >= 0:
+        if not 0 <= strength < float("inf"):
             raise UsageError(f"{name} is {strength:g}; a strength is 0 or more")
 
 

@@ -64,8 +64,8 @@ def check_arguments(kind: str, function: Callable[..., Any], arguments: Mapping[
     known = parameters_of(function)
     for name in arguments:
         if name not in known:
-            listed = ", ".join(sorted(known))
-            raise UsageError(f"{kind} has no argument {name!r}; it has: {listed}")
+            has = f"it has: {', '.join(sorted(known))}" if known else "it has none"
+            raise UsageError(f"{kind} has no argument {name!r}; {has}")
     for name, parameter in known.items():
         if name not in arguments:
             if parameter.default is inspect.Parameter.empty:

@@ -25,7 +25,7 @@ def check_patterns(model: nn.Module, task: Task, recipe: Recipe) -> None:
     """Let every pattern of every stage find its layers, behind those that earlier stages remove.
 
     Masks are tried too, up to the first stage that cuts: whether a layer can have so many zeros,
-    in such groups, does not depend on the weights.
+    in such groups, does not depend on the weights, nor does how many channels can go.
 
     Raises:
         PatternError: one finds none; the message lists the layers and names the stage.
@@ -38,10 +38,10 @@ def check_patterns(model: nn.Module, task: Task, recipe: Recipe) -> None:
             for arguments in PATTERNS.get(stage.kind, _no_patterns)(stage.arguments):
                 tables = {key: value for key, value in arguments.items() if key != "layers"}
                 by_layer(model, arguments.get("layers", "*"), tables)
-            shapes_known &= stage.kind in KEEP_SHAPES
             if stage.kind in REHEARSALS and (shapes_known or stage.kind == "remove-layers"):
                 model = copied(model)
                 REHEARSALS[stage.kind](model, task, **stage.with_defaults)
+            shapes_known &= stage.kind in KEEP_SHAPES
         except PatternError as error:
             error.args = (f"stage {number} ({stage.kind}): {error}",)
             raise

@@ -17,7 +17,7 @@ from laconic.recipe.scoring import Choice
 from laconic.surgery import Cut, Groups, Units, remove, unfuse, unit_scores
 from laconic.surgery.cut import without
 from laconic.surgery.remove import set_zero
-from laconic.train import Moment, Shortened, fit
+from laconic.train import Moment, Shortened, Task, fit
 
 
 class HoldZero:
@@ -75,8 +75,7 @@ def greedy_cut_stage(
     groups = Groups(context.model, context.task.example_input)
     names = chosen_groups(groups, layers)
     scored = makers(context.model, groups, names)
-    total = sum(groups[name].size for name in names)
-    wanted = round(fraction * total)
+    wanted = _wanted(groups, names, fraction)
     gone: dict[str, list[int]] = {}
     cut = Cut()
     for number in range(-(-wanted // per_round)):
@@ -106,18 +105,40 @@ def _extend(
 ) -> None:
     """Add the `count` lowest of all units that are left, in place; one of each group stays."""
     for _ in range(count):
-        best: tuple[float, str, int] | None = None
+        lowest: list[tuple[float, str, int]] = []
         for name in names:
             own = scores[name].clone()
             own[gone.get(name, [])] = torch.inf
-            if len(gone.get(name, [])) >= len(own) - 1:
-                continue
-            place = int(own.argmin())
-            if best is None or float(own[place]) < best[0]:
-                best = (float(own[place]), name, place)
-        if best is None:
-            raise UsageError("every group has one unit left; ask for a smaller fraction")
-        gone.setdefault(best[1], []).append(best[2])
+            if len(gone.get(name, [])) < len(own) - 1:
+                place = int(own.argmin())
+                lowest.append((float(own[place]), name, place))
+        _, name, place = min(lowest, key=lambda one: one[0])
+        gone.setdefault(name, []).append(place)
+
+
+def _wanted(groups: Groups, names: list[str], fraction: float) -> int:
+    """How many units go.
+
+    Raises:
+        UsageError: more than there are without one of each group.
+    """
+    total = sum(groups[name].size for name in names)
+    wanted = round(fraction * total)
+    if wanted > total - len(names):
+        raise UsageError(
+            f"fraction {fraction:g} of the {total} units of {', '.join(names)} is {wanted}; one of "
+            f"each group stays, so at most {total - len(names)} can go; ask for a smaller fraction"
+        )
+    return wanted
+
+
+def rehearse_greedy(
+    model: nn.Module, task: Task, *, fraction: float, layers: Layers, **arguments: Any
+) -> None:
+    """Count the units that would go."""
+    unfuse(model)
+    groups = Groups(model, task.example_input)
+    _wanted(groups, chosen_groups(groups, layers), fraction)
 
 
 def check_greedy(
@@ -136,3 +157,4 @@ def check_greedy(
 
 STAGES: dict[str, Callable[..., None]] = {"greedy-cut": greedy_cut_stage}
 CHECKS: dict[str, Callable[..., None]] = {"greedy-cut": check_greedy}
+REHEARSALS: dict[str, Callable[..., None]] = {"greedy-cut": rehearse_greedy}

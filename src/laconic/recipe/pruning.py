@@ -14,7 +14,7 @@ from laconic.recipe.arguments import check_choices, with_arguments_of
 from laconic.recipe.context import Arguments, Context, Layers, by_layer
 from laconic.recipe.scoring import Choice, check_saliency, make_saliency, training_data
 from laconic.represent import represent_layers, weights
-from laconic.saliency import Scores
+from laconic.saliency import Magnitude, Scores
 from laconic.train import Task, step_names
 from laconic.train.optimizers import known
 
@@ -73,7 +73,11 @@ def mask_stage(kind: str, step: type[Mask]) -> Callable[..., None]:
     ) -> None:
         chosen = by_layer(context.model, layers, arguments)
         scores = scores_of(context, list(chosen), saliency, examples)
-        steps = {name: step(**own).by(scores[name]) for name, own in chosen.items()}
+        steps = {name: step(**own) for name, own in chosen.items()}
+        if not isinstance(make_saliency(saliency), Magnitude):
+            # A mask looks at magnitudes by itself, and may ask more of the weights: their σ.
+            for name, own_step in steps.items():
+                own_step.by(scores[name])
         represent_layers(context.model, steps)
 
     return with_arguments_of(run, kind, step)

@@ -8,7 +8,7 @@ from laconic.errors import UsageError
 from laconic.recipe.arguments import check_arguments
 from laconic.recipe.context import Context
 from laconic.represent import plain_state
-from laconic.saliency import SALIENCIES, Data, Saliency
+from laconic.saliency import SALIENCIES, ChannelSum, Data, Saliency
 from laconic.train.optimizers import known
 
 Choice = str | dict[str, Any]
@@ -31,6 +31,9 @@ def make_saliency(choice: Choice) -> Saliency:
         raise UsageError(f"a saliency is a name, or a table with its name as kind, not {choice!r}")
     made = known("saliency", SALIENCIES, kind)
     check_arguments(kind, made, arguments)
+    if made is ChannelSum and (of := str(arguments.get("of", "magnitude"))) in SALIENCIES:
+        inner: Any = arguments.get("arguments") or {}
+        check_arguments(f"{kind} of {of}", SALIENCIES[of], inner)
     return made(**arguments)
 
 

@@ -96,7 +96,11 @@ PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
 LENGTHS: dict[str, Callable[..., None]] = {**training.LENGTHS}
 """What an epoch's number of steps can be held against: a function that counts them comes first."""
 
-REHEARSALS: dict[str, Callable[..., None]] = {**pruning.REHEARSALS, **cutting.REHEARSALS}
+REHEARSALS: dict[str, Callable[..., None]] = {
+    **pruning.REHEARSALS,
+    **cutting.REHEARSALS,
+    **greedy.REHEARSALS,
+}
 """What a stage does to a network whose weights are not known yet: model and task come first."""
 
 KEEP_SHAPES = {

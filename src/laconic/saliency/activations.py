@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from laconic.errors import UnsupportedError
 from laconic.saliency.data import Data
 from laconic.saliency.layers import Layer, examples, layers_of, twin
+from laconic.saliency.uses import OtherUses
 
 Hook = Callable[[str, int, Tensor], Tensor | None]
 """Weight name, number of the call, response with channels last → another response, or None.
@@ -57,16 +58,19 @@ def outputs_of(
         criterion: who asks, for messages.
 
     Raises:
-        UnsupportedError: a weight of another kind of layer, or a layer that is never called.
+        UnsupportedError: a weight of another kind of layer, or a layer that is never called, or
+            whose weight is also taken past it (see `uses`).
     """
     copy, _ = twin(model, [])
     layers = layers_of(copy, names, criterion)
     calls: dict[int, _Call] = {}
     _watch(copy, layers, hook, calls)
+    uses = OtherUses({name: [(one, "weight") for one in own] for name, own in layers.items()})
     called: set[str] | None = None
     for inputs, targets in examples(copy, data, 1):
         calls.clear()
-        outputs = copy(inputs)
+        with uses:
+            outputs = copy(inputs)
         if called is None:
             called = {call.name for call in calls.values()}
             for name in names:
@@ -76,6 +80,7 @@ def outputs_of(
                         f"(it takes the weight itself), so {criterion} sees no outputs of it; "
                         "leave this layer out"
                     )
+                uses.check(name, criterion, "outputs")
         yield outputs, targets
 
 

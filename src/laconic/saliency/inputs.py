@@ -12,6 +12,7 @@ from laconic.errors import UnsupportedError, UsageError
 from laconic.saliency.data import Data
 from laconic.saliency.layers import examples, twin
 from laconic.saliency.readers import Call, Reader, readers_of
+from laconic.saliency.uses import OtherUses
 
 CHUNK = 64
 """Examples at a time; the windows of a convolution take its input times the kernel's area."""
@@ -41,7 +42,8 @@ def input_sums(
         one_hot: whether `moment` looks at squares alone, so that an embedding will do.
 
     Raises:
-        UnsupportedError: a weight of another kind of layer, or a layer that is never called.
+        UnsupportedError: a weight of another kind of layer, or a layer that is never called, or
+            whose weight is also taken past it (see `uses`).
         UsageError: what comes into a layer is not finite.
     """
     copy, _ = twin(model, names)
@@ -50,18 +52,18 @@ def input_sums(
 
     def watch(name: str, key: str, read: Reader) -> Callable[..., None]:
         def add(layer: Any, args: tuple[Any, ...], named: dict[str, Any], outputs: Any) -> None:
-            rows = read(layer, key, Call(args, named, outputs))
-            if rows is not None:
-                found = moment(layer, getattr(layer, key), rows).double()
-                sums[name] = sums[name] + found if name in sums else found
+            rows = read(layer, key, Call(name, args, named, outputs))
+            found = moment(layer, getattr(layer, key), rows).double()
+            sums[name] = sums[name] + found if name in sums else found
 
         return add
 
     for name, owners in readers.items():
         for layer, key, read in owners:
             layer.register_forward_hook(watch(name, key, read), with_kwargs=True)
+    uses = OtherUses({name: [owner[:2] for owner in owners] for name, owners in readers.items()})
     count = 0
-    with torch.no_grad():
+    with torch.no_grad(), uses:
         for inputs, targets in examples(copy, data, CHUNK):
             copy(inputs)
             count += len(targets)
@@ -72,6 +74,7 @@ def input_sums(
                 f"takes the weight itself), so {criterion} sees no inputs of it; leave this layer "
                 "out"
             )
+        uses.check(name, criterion, "inputs")
         if not bool(torch.isfinite(sums[name]).all()):
             raise UsageError(f"{name}: an input of this layer is NaN or infinite")
     return sums, count

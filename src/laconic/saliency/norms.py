@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,7 +74,8 @@ class ChannelSum(Saliency):
         arguments: of its constructor.
 
     Raises:
-        UsageError: there is no such saliency, or its scores are of channels already.
+        UsageError: there is no such saliency, its scores are of channels already, or it has no
+            such argument.
     """
 
     per_channel = True
@@ -99,6 +101,11 @@ def _make(name: str, arguments: Mapping[str, Any]) -> Saliency:
     if name not in SALIENCIES or SALIENCIES[name].per_channel:
         known = ", ".join(key for key, kind in SALIENCIES.items() if not kind.per_channel)
         raise UsageError(f"no saliency {name!r} scores single weights; there are: {known}")
+    own = list(inspect.signature(SALIENCIES[name]).parameters)
+    for argument in arguments:
+        if argument not in own:
+            has = f"it has: {', '.join(own)}" if own else "it has none"
+            raise UsageError(f"{name} has no argument {argument!r}; {has}")
     return SALIENCIES[name](**arguments)
 
 

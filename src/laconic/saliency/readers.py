@@ -18,8 +18,9 @@ from laconic.saliency.layers import Layer, for_each_weight, input_rows, owners_o
 
 
 class Call(NamedTuple):
-    """One call of a layer: what it got and what it gave."""
+    """One call of a layer, whose weight has this name: what it got and what it gave."""
 
+    name: str
     args: tuple[Any, ...]
     named: dict[str, Any]
     outputs: Any
@@ -29,8 +30,8 @@ class Call(NamedTuple):
         return self.args[place] if place < len(self.args) else self.named.get(name)
 
 
-Reader = Callable[[Any, str, Call], Tensor | None]
-"""Layer, name of its weight, call → rows; None where nothing came in."""
+Reader = Callable[[Any, str, Call], Tensor]
+"""Layer, name of its weight there, call → rows."""
 
 
 def readers_of(
@@ -88,14 +89,16 @@ def _counts(layer: Any, key: str, call: Call) -> Tensor:
     return used.to(layer.weight.dtype).sqrt()[None, None]
 
 
-def _cell(layer: Any, key: str, call: Call) -> Tensor | None:
-    """x of a recurrent cell, or the h that it got."""
-    if key == "weight_ih":
-        rows = call.argument(0, "input")
-    else:
+def _cell(layer: Any, key: str, call: Call) -> Tensor:
+    """x of a recurrent cell, or the h that it got: zeros where it got none."""
+    inputs: Tensor = call.argument(0, "input")
+    rows = inputs
+    if key != "weight_ih":
         state = call.argument(1, "hx")
         rows = state[0] if isinstance(state, tuple) else state
-    return None if rows is None else rows.reshape(1, -1, rows.shape[-1])
+        if rows is None:
+            rows = inputs.new_zeros(*inputs.shape[:-1], layer.hidden_size)
+    return rows.reshape(1, -1, rows.shape[-1])
 
 
 def _recurrent(layer: Any, key: str, call: Call) -> Tensor:
@@ -106,8 +109,8 @@ def _recurrent(layer: Any, key: str, call: Call) -> Tensor:
     inputs = call.argument(0, "input")
     if not isinstance(inputs, Tensor):
         raise UnsupportedError(
-            f"{key}: a packed sequence comes into this {type(layer).__name__}; give sequences of "
-            "one length, or leave this layer out"
+            f"{call.name}: a packed sequence comes into this {type(layer).__name__}; give "
+            "sequences of one length, or leave this layer out"
         )
     state = call.argument(1, "hx")
     states = state if isinstance(state, tuple) else None if state is None else (state,)

@@ -111,9 +111,10 @@ def compare(watcher: Watcher, short: bool, folder: Path) -> Findings:
         )
         found.rows.extend(_rows(setting, last, dense, short))
         error = last.metric["test"]
+        learning, more = (stage.arguments["epochs"] for stage in recipe(setting, short).stages)
         network = CutNetwork(
             setting.name, model, stack, task, training(short), error,
-            LEARNING_EPOCHS + MORE_EPOCHS,
+            tuned_epochs=more, dense_epochs=learning,
         )  # fmt: skip
         found.cut.append(network)
     header = ["", "λ₃", "architecture", "parameters", "AL %", "NN %", "published AL / NN %",

@@ -47,6 +47,8 @@ def redrawn(fresh: Callable[[], nn.Module], like: nn.Module) -> nn.Module:
     Returns:
         The new draw with the same cuts. Weights whose inputs became fewer are scaled up, because a
         network of this size would draw them with a deviation of 1/√inputs (He et al., and torch).
+        Layers that merged are drawn as torch draws a linear layer: the product of two draws is
+        narrower than a draw.
 
     Examples:
         >>> from laconic.surgery import Cut
@@ -64,6 +66,9 @@ def redrawn(fresh: Callable[[], nn.Module], like: nn.Module) -> nn.Module:
     with torch.no_grad():
         for name, weight in weights(model).items():
             weight *= math.sqrt(inputs[name] / weight[0].numel())
+    for _, _, last in (names for cut in cuts(like) for names in cut.merged):
+        if isinstance(layer := model.get_submodule(last), nn.Linear):  # else it merged on
+            layer.reset_parameters()
     return model
 
 
@@ -97,14 +102,16 @@ def lasting(task: Task, epochs: float) -> tuple[Task, int]:
 def control(network: CutNetwork, folder: Path, watcher: Watcher) -> Control:
     """Train both controls, or go on with those in a folder, and score them on the test split.
 
-    Scratch-B has the multiply-adds of the dense network's training, and those of the fine-tuning
-    too, which the paper leaves out: it is what the pruned network cost.
+    Scratch-B has the multiply-adds of `CutNetwork.dense_epochs` and of `CutNetwork.tuned_epochs`,
+    the fine-tuning, which the paper leaves out. Of a network that came trained only the epochs
+    that its study states are known.
     """
     torch.manual_seed(SEED)
     ratio = macs(network.fresh(), network.task) / macs(network.model, network.task)
     arguments = dict(network.training)
     epochs = float(arguments.pop("epochs"))
-    longer = epochs * ratio + network.tuned_epochs
+    spent = epochs if network.dense_epochs is None else network.dense_epochs
+    longer = spent * ratio + network.tuned_epochs
     errors = []
     for name, length in (("scratch-e", epochs), ("scratch-b", longer)):
         torch.manual_seed(SEED)

@@ -54,7 +54,9 @@ class CutNetwork:
     tuned: float
     """Metric of the cut and fine-tuned network on the test split."""
     tuned_epochs: float = 0.0
-    """Of the fine-tuning."""
+    """Of the fine-tuning, by the multiply-adds of the cut network."""
+    dense_epochs: float | None = None
+    """Those that led to the cut network at the dense one's size; None: the epochs of `training`."""
 
 
 @dataclass(frozen=True)

@@ -89,10 +89,16 @@ def compare(watcher: Watcher, short: bool, folder: Path) -> Findings:
         found.rows.extend(_rows(network, receipts, short))
         found.tables.append(_table(network, receipts))
         training = dense_training(network, short)
-        tuned = sum(receipt.arguments.get("epochs", 0) for receipt in receipts[1:])
-        error = receipts[-1].metric["test"]
+        error, tuned = receipts[-1].metric["test"], tuned_epochs(receipts)
         found.cut.append(CutNetwork(network.model, model, make, task, training, error, tuned))
     return found
+
+
+def tuned_epochs(receipts: list[Receipt]) -> float:
+    """Epochs of the last network with the multiply-adds of all training behind the first cut."""
+    start = next(place for place, one in enumerate(receipts) if one.kind == "trim")
+    spent = sum(one.arguments["epochs"] * one.macs for one in receipts[start:] if one.kind == "fit")
+    return float(spent / receipts[-1].macs)
 
 
 def _rows(network: Trimming, receipts: list[Receipt], short: bool) -> list[Row]:
@@ -124,7 +130,7 @@ def _table(network: Trimming, receipts: list[Receipt]) -> Table:
     """The dense network and each round, after its training."""
     lines: list[list[str]] = []
     for receipt in (receipt for receipt in receipts if receipt.kind == "fit"):
-        widths = {tensor.name: tensor.shape[0] for tensor in receipt.tensors}
+        widths = {tensor.name: tensor.shape[0] for tensor in receipt.tensors if tensor.shape}
         lines.append([
             f"round {len(lines)}" if lines else "dense",
             *(str(widths[f"{layer}.weight"]) for layer in network.layers),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +68,7 @@ def exported(model: nn.Module, example: Example) -> torch.export.ExportedProgram
             f"{user_line(error)}"
         ) from error
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _silent():
             program = torch.export.export(model, args, named, strict=False)
             table = dict(torch.export.default_decompositions())
             for whole in [op for op in table if getattr(op, "overloadpacket", None) in WHOLE]:
@@ -82,6 +83,19 @@ def exported(model: nn.Module, example: Example) -> torch.export.ExportedProgram
             "has no fixed graph"
         ) from error
     return basic
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Torch says much of a network that it cannot trace; the error says what counts."""
+    level = logging.root.manager.disable
+    logging.disable()
+    try:
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import torch
@@ -19,14 +20,15 @@ def following(model: nn.Module, example: Example, name: str) -> tuple[str, str]:
     """The ReLU module that takes what a linear layer gives, and the linear layer behind it.
 
     Raises:
-        UnsupportedError: something else follows, or the ReLU is a function without a module.
+        UnsupportedError: something else follows, the ReLU is a function without a module, or one
+            of the three modules is called more than once: what takes its place would be too.
 
     Examples:
         >>> network = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
         >>> following(network, torch.zeros(1, 4), "0")
         ('1', '2')
     """
-    takers = _takers(model, example)
+    takers, calls = _calls(model, example)
     activation = takers.get(name, "")
     last = takers.get(activation, "")
     kinds = [model.get_submodule(path) for path in (name, activation, last)]
@@ -39,11 +41,23 @@ def following(model: nn.Module, example: Example, name: str) -> tuple[str, str]:
             f"{name}: a layer merges into the next where a Linear, an nn.ReLU module and a Linear "
             "follow each other; here they do not (functional.relu leaves no module to take away)"
         )
+    _check_once(calls, name, activation, last)
     return activation, last
 
 
-def _takers(model: nn.Module, example: Example) -> dict[str, str]:
-    """Module without children → the module that takes its output as it is."""
+def _check_once(calls: Counter[str], *paths: str) -> None:
+    for path in paths:
+        if calls[path] > 1:
+            raise UnsupportedError(
+                f"{paths[0]}: a layer merges into the next where each module is called once, and "
+                f"the network calls {path} {calls[path]} times; give each place a module of its "
+                f"own, or leave {paths[0]} out"
+            )
+
+
+def _calls(model: nn.Module, example: Example) -> tuple[dict[str, str], Counter[str]]:
+    """Module without children → the module that takes its output as it is; how often each runs."""
+    calls: Counter[str] = Counter()
     made: dict[int, str] = {}
     kept: list[Tensor] = []
     found: dict[str, str] = {}
@@ -54,6 +68,7 @@ def _takers(model: nn.Module, example: Example) -> dict[str, str]:
             if taken and id(taken[0]) in made:
                 found[made[id(taken[0])]] = path
             made[id(given)] = path
+            calls[path] += 1
             kept.append(given)  # so that no other tensor gets its id
 
         return see
@@ -65,7 +80,7 @@ def _takers(model: nn.Module, example: Example) -> dict[str, str]:
     args, named = arguments(example)
     with torch.no_grad():
         twin(*args, **named)
-    return found
+    return found, calls
 
 
 def merge_layers(model: nn.Module, example: Example, first: str, activation: str, last: str) -> Cut:
@@ -74,8 +89,8 @@ def merge_layers(model: nn.Module, example: Example, first: str, activation: str
     In place; compared on a copy before. `first` and `activation` become identities.
 
     Raises:
-        UnsupportedError: one of them is restricted by a chain, or something else reads what lies
-            between.
+        UnsupportedError: one of them is restricted by a chain or called more than once, or
+            something else reads what lies between.
 
     Examples:
         >>> network = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
@@ -90,6 +105,7 @@ def merge_layers(model: nn.Module, example: Example, first: str, activation: str
     for name in (first, last):
         if parametrize.is_parametrized(model.get_submodule(name)):
             raise UnsupportedError(f"{name}: a chain restricts its weight; merge layers before")
+    _check_once(_calls(model, example)[1], first, activation, last)
     cut = Cut(merged=[[first, activation, last]])
     linear, merged = plain(model).cpu(), plain(model).cpu()
     apply_cut(linear, Cut(identities=[activation]))
