@@ -213,7 +213,7 @@ def test_weights_that_are_not_finite_are_refused(laconic, tiny, recipe, tmp_path
     save_file(state, tmp_path / "w.safetensors")
     ended = compress(laconic, tiny, recipe, tmp_path, "--weights", tmp_path / "w.safetensors")
     assert ended.code == 2
-    assert "0.weight: 1 of 512 weights are NaN or infinite" in ended.err
+    assert "stage 1 (prune): 0.weight: 1 of 512 values are NaN or infinite" in ended.err
 
 
 @pytest.mark.parametrize(

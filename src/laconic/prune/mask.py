@@ -96,8 +96,8 @@ def to_add(scores: Tensor) -> Tensor:
     """
     scores = scores.double()
     present = scores > -torch.inf
-    lowest = torch.where(present, scores, 0.0).min()
-    if lowest < 0:
+    if bool((scores[present] < 0).any()):
+        lowest = scores[present].min()
         # The part of a billionth tells the lowest from what is zero, and changes no comparison
         # of float32 scores.
         scores = scores - lowest * (1 + 1e-9)
