@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -18,11 +16,10 @@ from laconic.prune.tsrelu import WEIGHTED, TsReLU
 from laconic.recipe.context import Arguments, Context, Layers
 from laconic.recipe.cutting import chosen_groups, makers
 from laconic.recipe.loop import check_training, train
-from laconic.represent import Grid, chains, latents, plain
+from laconic.represent import Grid, chains, latents
 from laconic.surgery import Groups, Units, merge_layers, remove, unit_scores
 from laconic.surgery.export import Example
-from laconic.surgery.merge import following
-from laconic.surgery.remove import outputs
+from laconic.surgery.merge import following, traffic
 from laconic.train import Penalised, TaskLoss
 
 
@@ -142,11 +139,7 @@ def _check_called(
     Raises:
         UnsupportedError: the network takes a layer's weight itself, always or elsewhere too.
     """
-    calls: Counter[str] = Counter()
-    twin = plain(model).cpu()
-    for path in gated.values():
-        twin.get_submodule(path).register_forward_hook(partial(_count, calls, path))
-    outputs(twin, example)
+    _, calls = traffic(model, example)
     for path in gated.values():
         uses = sum(
             any(taken is groups.trace.tensors[f"{path}.weight"] for taken in step.inputs)
@@ -158,10 +151,6 @@ def _check_called(
                 "weight; the network takes it itself (functional.linear or conv2d), or another "
                 "layer shares it: call the layer, or leave it out"
             )
-
-
-def _count(calls: Counter[str], path: str, *given: Any) -> None:
-    calls[path] += 1
 
 
 @contextmanager

@@ -12,10 +12,11 @@ from torch import nn
 
 from laconic.measure import Receipt
 from laconic.recipe import Recipe, Stage, Watcher, run
+from laconic.studies.common import file_row, once
 from laconic.studies.lenet import THREADS
 from laconic.studies.scratch import redrawn
 from laconic.studies.study import CutNetwork, Findings, Row, Study, Table
-from laconic.train import Shortened, Task, evaluate, fit, load_model, make_fabric, save_model
+from laconic.train import Shortened, Task, evaluate, fit, make_fabric
 from laconic.zoo.lenet import LeNet5
 from laconic.zoo.tasks import mnist
 
@@ -138,17 +139,17 @@ def _run(
 def _again(name: str, like: nn.Module, task: Task, folder: Path, watcher: Watcher) -> float:
     """Accuracy of an architecture on the test split, trained as the baseline was ("NN")."""
     path = folder / f"{name}-again.safetensors"
-    torch.manual_seed(0)
-    model: nn.Module = stack()
-    if path.exists():
-        load_model(path, model)
-    else:
+
+    def trained() -> nn.Module:
+        torch.manual_seed(0)
         model = redrawn(stack, like)
         fit(
             model, task, fabric=make_fabric("cpu", threads=THREADS),
             on_progress=watcher.on_progress, **training(False),
         )  # fmt: skip
-        save_model(path, model)
+        return model
+
+    model = once(path, stack, trained)
     return 100 - evaluate(model, task, "test", make_fabric("cpu", threads=THREADS))
 
 
@@ -206,12 +207,7 @@ def _rows(setting: Setting, last: Receipt, dense: Receipt, short: bool) -> list[
             f"{setting.name}: test accuracy", f"{setting.learned} %", f"≥ {least:g} %",
             f"{accuracy:.2f} %", accuracy >= least,
         ),
-        Row(
-            f"{setting.name}: the file, and its time (batch 1)", "", "fewer bytes",
-            f"{dense.size_bytes:,} → {last.size_bytes:,} bytes, "
-            f"{dense.latency.median_ms:.3f} → {last.latency.median_ms:.3f} ms",
-            last.size_bytes < dense.size_bytes,
-        ),
+        file_row(f"{setting.name}: ", dense, last),
     ]  # fmt: skip
 
 

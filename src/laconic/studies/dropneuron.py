@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from laconic.measure import Receipt, dense_receipt
 from laconic.recipe import Recipe, Stage, Watcher, run
 from laconic.represent import weights
+from laconic.studies.common import file_row
 from laconic.studies.lenet import THREADS
 from laconic.studies.study import CutNetwork, Findings, Row, Study, Table
 from laconic.train import Shortened, Task, make_fabric
@@ -146,12 +147,7 @@ def _rows(setting: Setting, model: nn.Module, receipts: list[Receipt], short: bo
             "l1+DN+P: test accuracy", setting.accuracy, f"≥ {accuracy:g} %", f"{after:.2f} %",
             after >= accuracy,
         ),
-        Row(
-            "the file, and its time (batch 1)", "", "fewer bytes",
-            f"{dense.size_bytes:,} → {last.size_bytes:,} bytes, "
-            f"{dense.latency.median_ms:.3f} → {last.latency.median_ms:.3f} ms",
-            last.size_bytes < dense.size_bytes,
-        ),
+        file_row("", dense, last),
     ]  # fmt: skip
 
 

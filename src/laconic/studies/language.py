@@ -18,17 +18,9 @@ from laconic.recipe import Watcher
 from laconic.represent import Step, represent_layers, weights
 from laconic.runtime import load
 from laconic.saliency import Magnitude
+from laconic.studies.common import once
 from laconic.studies.study import Findings, Row, Study, Table
-from laconic.train import (
-    Callback,
-    Shortened,
-    Task,
-    evaluate,
-    fit,
-    load_model,
-    make_fabric,
-    save_model,
-)
+from laconic.train import Callback, Shortened, Task, evaluate, fit, make_fabric
 
 EPOCHS, MORE_EPOCHS = 2, 2
 """Of the dense network that all begin with; of what follows, the same for all."""
@@ -60,14 +52,15 @@ class Language:
         self.dense = self._trained(folder / "dense.safetensors")
 
     def _trained(self, path: Path) -> nn.Module:
-        torch.manual_seed(0)
-        model = zoo.resolve_model("ptb-lstm")
-        if path.exists():
-            load_model(path, model)
+        fresh = partial(zoo.resolve_model, "ptb-lstm")
+
+        def trained() -> nn.Module:
+            torch.manual_seed(0)
+            model = fresh()
+            self.train(model, EPOCHS, RATE, "constant")
             return model
-        self.train(model, EPOCHS, RATE, "constant")
-        save_model(path, model)
-        return model
+
+        return once(path, fresh, trained)
 
     def train(
         self, model: nn.Module, epochs: int, rate: float, schedule: str,

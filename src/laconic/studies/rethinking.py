@@ -14,10 +14,11 @@ from torch import nn
 from laconic import zoo
 from laconic.measure import Receipt
 from laconic.recipe import Recipe, Stage, Watcher, run
+from laconic.studies.common import once
 from laconic.studies.filters import LI, Filters
 from laconic.studies.scratch import controls, table
 from laconic.studies.study import Control, CutNetwork, Findings, Row, Study, Table
-from laconic.train import Shortened, Task, evaluate, fit, load_model, make_fabric, save_model
+from laconic.train import Shortened, Task, evaluate, fit, make_fabric
 from laconic.zoo.resnet import ResNet
 
 TRAINING = {
@@ -96,18 +97,18 @@ def compare(watcher: Watcher, short: bool, folder: Path) -> Findings:
 
 def _dense(form: Form, task: Task, path: Path, watcher: Watcher) -> nn.Module:
     """Trained from scratch as its controls are; a killed training goes on."""
-    torch.manual_seed(0)
-    model = form.make()
-    if path.exists():
-        load_model(path, model)
+
+    def trained() -> nn.Module:
+        torch.manual_seed(0)
+        model = form.make()
+        fit(
+            model, task, epochs=form.epochs, fabric=make_fabric("cpu"),
+            checkpoint=path.with_suffix(".partial"), on_progress=watcher.on_progress,
+            **TRAINING,  # type: ignore[arg-type]
+        )  # fmt: skip
         return model
-    fit(
-        model, task, epochs=form.epochs, fabric=make_fabric("cpu"),
-        checkpoint=path.with_suffix(".partial"), on_progress=watcher.on_progress,
-        **TRAINING,  # type: ignore[arg-type]
-    )  # fmt: skip
-    save_model(path, model)
-    return model
+
+    return once(path, form.make, trained)
 
 
 def _rows(one: Control, receipts: list[Receipt], dense: float, short: bool) -> list[Row]:

@@ -8,9 +8,9 @@ many epochs (Scratch-E), or for as many multiply-adds (Scratch-B).
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,17 +21,11 @@ from laconic.pack import pack_model_bytes
 from laconic.recipe import Watcher
 from laconic.represent import weights
 from laconic.runtime.macs import count_macs
+from laconic.studies.common import once
 from laconic.studies.study import Control, CutNetwork, Findings, Row, Table
 from laconic.surgery import apply_cut, cuts
-from laconic.train import (
-    Shortened,
-    Task,
-    evaluate,
-    fit,
-    load_model,
-    make_fabric,
-    save_model,
-)
+from laconic.train import Shortened, Task, evaluate, fit, make_fabric
+from laconic.train.loop import count_batches
 
 SEED = 1
 """Of the new draw and its training; the dense networks of the studies have 0."""
@@ -94,8 +88,7 @@ def lasting(task: Task, epochs: float) -> tuple[Task, int]:
     count = max(1, math.ceil(round(epochs, 6)))
     if count == epochs:
         return task, count
-    batches = task.batches("train", seed=0)
-    steps = operator.length_hint(batches) or sum(1 for _ in batches)
+    steps = count_batches(task, SEED)
     return Shortened(task, train_batches=max(1, round(steps * epochs / count))), count
 
 
@@ -108,28 +101,27 @@ def control(network: CutNetwork, folder: Path, watcher: Watcher) -> Control:
     """
     torch.manual_seed(SEED)
     ratio = macs(network.fresh(), network.task) / macs(network.model, network.task)
-    arguments = dict(network.training)
-    epochs = float(arguments.pop("epochs"))
+    epochs = float(network.training["epochs"])
     spent = epochs if network.dense_epochs is None else network.dense_epochs
     longer = spent * ratio + network.tuned_epochs
     errors = []
     for name, length in (("scratch-e", epochs), ("scratch-b", longer)):
-        torch.manual_seed(SEED)
-        model = redrawn(network.fresh, network.model)
         path = folder / f"{network.name}-{name}.safetensors"
-        if path.exists():
-            load_model(path, empty := network.fresh())
-            model = empty
-        else:
-            task, count = lasting(network.task, length)
-            fit(
-                model, task, epochs=count, seed=SEED, fabric=make_fabric("cpu"),
-                checkpoint=path.with_suffix(".partial"), on_progress=watcher.on_progress,
-                **arguments,
-            )  # fmt: skip
-            save_model(path, model)
+        model = once(path, network.fresh, partial(_trained, network, length, path, watcher))
         errors.append(evaluate(model, network.task, "test", make_fabric("cpu")))
     return Control(network.name, ratio, network.tuned, (epochs, longer), (errors[0], errors[1]))
+
+
+def _trained(network: CutNetwork, epochs: float, path: Path, watcher: Watcher) -> nn.Module:
+    """A new draw of a cut network after so many epochs; a killed training goes on."""
+    torch.manual_seed(SEED)
+    model = redrawn(network.fresh, network.model)
+    task, count = lasting(network.task, epochs)
+    fit(
+        model, task, seed=SEED, fabric=make_fabric("cpu"), checkpoint=path.with_suffix(".partial"),
+        on_progress=watcher.on_progress, **{**network.training, "epochs": count},
+    )  # fmt: skip
+    return model
 
 
 def controls(networks: Sequence[CutNetwork], folder: Path, watcher: Watcher) -> list[Control]:

@@ -12,6 +12,7 @@ import torch
 from laconic import zoo
 from laconic.measure import Receipt, dense_receipt
 from laconic.recipe import Recipe, Stage, Watcher, run
+from laconic.studies.common import file_row
 from laconic.studies.lenet import SHORT_ERROR, THREADS
 from laconic.studies.study import CutNetwork, Findings, Row, Study, Table
 from laconic.train import Shortened, make_fabric
@@ -117,12 +118,7 @@ def _rows(network: Trimming, receipts: list[Receipt], short: bool) -> list[Row]:
             f"{network.model}: test error", "no loss", wanted, f"{before:.2f} % → {after:.2f} %",
             round(after, 6) <= round(most, 6),
         ),
-        Row(
-            f"{network.model}: the file, and its time (batch 1)", "", "fewer bytes",
-            f"{dense.size_bytes:,} → {last.size_bytes:,} bytes, "
-            f"{dense.latency.median_ms:.3f} → {last.latency.median_ms:.3f} ms",
-            last.size_bytes < dense.size_bytes,
-        ),
+        file_row(f"{network.model}: ", dense, last),
     ]  # fmt: skip
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from laconic.errors import UnsupportedError
 from laconic.represent import plain
 from laconic.surgery.cut import Cut, apply_cut
-from laconic.surgery.export import Example, arguments
+from laconic.surgery.export import Example
 from laconic.surgery.remove import TOLERANCE, difference, outputs
 
 
@@ -24,11 +23,12 @@ def following(model: nn.Module, example: Example, name: str) -> tuple[str, str]:
             of the three modules is called more than once: what takes its place would be too.
 
     Examples:
+        >>> import torch
         >>> network = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
         >>> following(network, torch.zeros(1, 4), "0")
         ('1', '2')
     """
-    takers, calls = _calls(model, example)
+    takers, calls = traffic(model, example)
     activation = takers.get(name, "")
     last = takers.get(activation, "")
     kinds = [model.get_submodule(path) for path in (name, activation, last)]
@@ -55,13 +55,12 @@ def _check_once(calls: Counter[str], *paths: str) -> None:
             )
 
 
-def _calls(model: nn.Module, example: Example) -> tuple[dict[str, str], Counter[str]]:
+def traffic(model: nn.Module, example: Example) -> tuple[dict[str, str], Counter[str]]:
     """Module without children → the module that takes its output as it is; how often each runs."""
     calls: Counter[str] = Counter()
     made: dict[int, str] = {}
     kept: list[Tensor] = []
     found: dict[str, str] = {}
-    hooks = []
 
     def note(path: str) -> Any:
         def see(module: nn.Module, taken: tuple[Any, ...], given: Any) -> None:
@@ -73,13 +72,11 @@ def _calls(model: nn.Module, example: Example) -> tuple[dict[str, str], Counter[
 
         return see
 
-    twin = plain(model).cpu().eval()
+    twin = plain(model).cpu()
     for path, module in twin.named_modules():
         if not list(module.children()):
-            hooks.append(module.register_forward_hook(note(path)))
-    args, named = arguments(example)
-    with torch.no_grad():
-        twin(*args, **named)
+            module.register_forward_hook(note(path))
+    outputs(twin, example)
     return found, calls
 
 
@@ -93,6 +90,7 @@ def merge_layers(model: nn.Module, example: Example, first: str, activation: str
             something else reads what lies between.
 
     Examples:
+        >>> import torch
         >>> network = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
         >>> cut = merge_layers(network, torch.zeros(1, 4), "0", "1", "2")
         >>> network
@@ -105,7 +103,7 @@ def merge_layers(model: nn.Module, example: Example, first: str, activation: str
     for name in (first, last):
         if parametrize.is_parametrized(model.get_submodule(name)):
             raise UnsupportedError(f"{name}: a chain restricts its weight; merge layers before")
-    _check_once(_calls(model, example)[1], first, activation, last)
+    _check_once(traffic(model, example)[1], first, activation, last)
     cut = Cut(merged=[[first, activation, last]])
     linear, merged = plain(model).cpu(), plain(model).cpu()
     apply_cut(linear, Cut(identities=[activation]))
