@@ -72,10 +72,10 @@ def mask_stage(kind: str, step: type[Mask]) -> Callable[..., None]:
         **arguments: Any,
     ) -> None:
         chosen = by_layer(context.model, layers, arguments)
-        scores = scores_of(context, list(chosen), saliency, examples)
         steps = {name: step(**own) for name, own in chosen.items()}
         if not isinstance(make_saliency(saliency), Magnitude):
             # A mask looks at magnitudes by itself, and may ask more of the weights: their σ.
+            scores = scores_of(context, list(chosen), saliency, examples)
             for name, own_step in steps.items():
                 own_step.by(scores[name])
         represent_layers(context.model, steps)
