@@ -43,9 +43,9 @@ class Trimming:
 
 
 NETWORKS = (
-    Trimming("lenet5", "mnist", ("conv2", "fc1"), 5, 6, 1, 3, 1e-3, "about 3.8×", 3.0, 0.1),
+    Trimming("lenet5", "mnist", ("conv2", "fc1"), 4, 6, 1, 3, 1e-3, "about 3.8×", 3.0, 0.1),
     Trimming(
-        "vgg-small", "cifar10", ("conv5", "conv6", "fc1"), 6, 8, 1, 2, 2e-3, "2.59× (VGG-16)",
+        "vgg-small", "cifar10", ("conv5", "conv6", "fc1"), 6, 8, 1, 6, 2e-3, "2.59× (VGG-16)",
         2.59, 0.5,
     ),
 )  # fmt: skip
