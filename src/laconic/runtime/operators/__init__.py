@@ -22,6 +22,7 @@ from laconic.runtime.operators.indexing import INDEXING
 from laconic.runtime.operators.linear import LINEAR
 from laconic.runtime.operators.normalisation import NORMALISATION
 from laconic.runtime.operators.pooling import POOLING
+from laconic.runtime.operators.quantized import QUANTIZED
 from laconic.runtime.operators.recurrent import RECURRENT
 from laconic.runtime.operators.reduction import REDUCTION
 from laconic.runtime.operators.shape import SHAPE
@@ -33,6 +34,7 @@ OPERATORS: dict[str, Callable[..., Array | tuple[Array, ...]]] = {
     **NORMALISATION,
     **ACTIVATION,
     **ELEMENTWISE,
+    **QUANTIZED,
     **REDUCTION,
     **RECURRENT,
     **SHAPE,
