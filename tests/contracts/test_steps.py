@@ -30,9 +30,13 @@ EXAMPLES = {
     "threshold": [{"below": 0.0}, {"below": 0.5}],
     "quality-threshold": [{"quality": 0.0}, {"quality": 0.75}],
     "share": [{"bits": 1}, {"bits": 3}, {"bits": 4, "start": "density"},
-              {"bits": 2, "start": "forgy"}],
-    "uniform": [{"bits": 2}, {"bits": 8}, {"bits": 16}, {"bits": 4, "axis": 0}],
-    "affine": [{"bits": 2}, {"bits": 8}, {"bits": 16}, {"bits": 3, "axis": 0}],
+              {"bits": 2, "start": "forgy"}, {"bits": 3, "start": "optimal"}],
+    "share-nearest": [{"bits": 1}, {"bits": 3, "start": "density"}],
+    "uniform": [{"bits": 2}, {"bits": 8}, {"bits": 16}, {"bits": 4, "axis": 0},
+                {"bits": 3, "clip": "mse"}],
+    "uniform-full": [{"bits": 2}, {"bits": 8, "axis": 0, "clip": "sigma:2"}],
+    "affine": [{"bits": 2}, {"bits": 8}, {"bits": 16}, {"bits": 3, "axis": 0},
+               {"bits": 4, "clip": "aciq-laplace"}],
 }  # fmt: skip
 STEPS = step_names()
 ALL = [(name, arguments) for name, examples in EXAMPLES.items() for arguments in examples]
