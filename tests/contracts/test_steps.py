@@ -32,11 +32,23 @@ EXAMPLES = {
     "share": [{"bits": 1}, {"bits": 3}, {"bits": 4, "start": "density"},
               {"bits": 2, "start": "forgy"}, {"bits": 3, "start": "optimal"}],
     "share-nearest": [{"bits": 1}, {"bits": 3, "start": "density"}],
+    "share-bins": [{"width": 0.3}, {"width": 0.01}],
+    "share-entropy": [{"bits": 3, "penalty": 0.01}, {"bits": 4, "penalty": 0.0}],
     "uniform": [{"bits": 2}, {"bits": 8}, {"bits": 16}, {"bits": 4, "axis": 0},
                 {"bits": 3, "clip": "mse"}],
     "uniform-full": [{"bits": 2}, {"bits": 8, "axis": 0, "clip": "sigma:2"}],
     "affine": [{"bits": 2}, {"bits": 8}, {"bits": 16}, {"bits": 3, "axis": 0},
                {"bits": 4, "clip": "aciq-laplace"}],
+    "sign": [{}],
+    "stochastic-sign": [{}],
+    "binary": [{}, {"axis": 0, "released": True}],
+    "ternary": [{}, {"axis": 0}],
+    "dorefa": [{"bits": 1}, {"bits": 3}, {"bits": 16}],
+    "wrpn": [{"bits": 2}, {"bits": 8}],
+    "fixed-point": [{"integer_bits": 2, "fraction_bits": 5}],
+    "dynamic-fixed-point": [{}, {"bits": 4}],
+    "narrow": [{"format": "bfloat16"}, {"format": "float16"}, {"format": "e4m3"},
+               {"format": "e5m2"}],
 }  # fmt: skip
 STEPS = step_names()
 ALL = [(name, arguments) for name, examples in EXAMPLES.items() for arguments in examples]
@@ -74,6 +86,8 @@ def refusal(example, weight):
         count //= arguments["rows"] * arguments["columns"]
     if name == "threshold" and weight.any() and weight.abs().max() < arguments["below"]:
         return f"all {count} weights are below"
+    if weight.any() and float(weight.abs().max()) <= becomes_zero(name, arguments):
+        return f"all {count} weights would be 0: the largest magnitude is"
     zeros = round(arguments.get("sparsity", 0) * count)
     if weight.any() and zeros == count:
         return (
@@ -85,6 +99,18 @@ def refusal(example, weight):
             if own < (count - zeros) // processors + (number < (count - zeros) % processors):
                 return f"processor {number + 1} of {processors} has {own} of {count} weights"
     return None
+
+
+def becomes_zero(name, arguments):
+    """The largest magnitude that a grid whose steps do not depend on the weights makes 0."""
+    if name == "wrpn":
+        return 0.5 / (2 ** (arguments["bits"] - 1) - 1)
+    if name == "fixed-point":
+        return 0.5 / 2 ** arguments["fraction_bits"]
+    if name == "narrow":
+        smallest = {"bfloat16": 2.0**-133, "float16": 2.0**-24, "e4m3": 2.0**-9, "e5m2": 2.0**-16}
+        return smallest[arguments["format"]] / 2
+    return -1.0
 
 
 def check(example, weight):
@@ -220,7 +246,8 @@ def test_what_one_stage_gained_the_next_one_keeps(pair):
     if isinstance(first, Mask):
         assert bool((trained[before == 0] == 0).all()), "training revived a pruned weight"
     if "bits" in second.configuration:
-        assert len(trained.unique()) <= 2 ** second.configuration["bits"] * second_tables(second)
+        levels = 2 ** second.configuration["bits"] + getattr(second, "zero_beside", False)
+        assert len(trained.unique()) <= levels * second_tables(second)
 
 
 def second_tables(grid):

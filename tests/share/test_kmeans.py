@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
 from laconic.errors import UsageError
-from laconic.share import STARTS, kmeans, midpoints
+from laconic.share import STARTS, Line, kmeans, midpoints
 
 
 def squared_error(values, centroids):
@@ -46,8 +46,7 @@ def test_no_result_beats_brute_force_and_the_best_start_comes_near(seed):
 def test_scikit_learn_finds_the_same_from_the_same_start(start, clusters):
     """Lloyd's algorithm has one fixed point for a start, unless a cluster runs empty."""
     values = np.random.default_rng(3).normal(size=500).astype(np.float32)
-    ordered = np.sort(values)
-    first = STARTS[start](ordered, clusters)
+    first = STARTS[start](Line.of(values), clusters)
     theirs = KMeans(
         clusters, init=first[:, None], n_init=1, max_iter=1000, tol=0, algorithm="lloyd"
     ).fit(values[:, None].astype(np.float64))
@@ -98,19 +97,19 @@ def test_a_gap_round_zero_loses_no_centroid():
 
 
 def test_the_linear_start_spans_the_range_evenly():
-    assert STARTS["linear"](np.float32([-1, 0, 0, 3]), 5).tolist() == [-1, 0, 1, 2, 3]
+    assert STARTS["linear"](Line.of(np.float32([-1, 0, 0, 3])), 5).tolist() == [-1, 0, 1, 2, 3]
 
 
 def test_the_density_start_puts_as_many_values_between_its_centroids():
     ordered = np.sort(np.random.default_rng(0).normal(size=1000)).astype(np.float32)
-    counts = np.diff(np.searchsorted(ordered, STARTS["density"](ordered, 10)))
+    counts = np.diff(np.searchsorted(ordered, STARTS["density"](Line.of(ordered), 10)))
     assert set(counts.tolist()) == {100}
 
 
 def test_the_forgy_start_draws_values_and_always_the_same():
     ordered = np.arange(100, dtype=np.float32)
-    drawn = STARTS["forgy"](ordered, 10)
-    assert np.array_equal(drawn, STARTS["forgy"](ordered, 10))
+    drawn = STARTS["forgy"](Line.of(ordered), 10)
+    assert np.array_equal(drawn, STARTS["forgy"](Line.of(ordered), 10))
     assert set(drawn.tolist()) <= set(ordered.tolist())
     assert len(set(drawn.tolist())) == 10
     # Drawn, not spaced: the gaps between the ten differ.
@@ -120,7 +119,7 @@ def test_the_forgy_start_draws_values_and_always_the_same():
 @pytest.mark.parametrize(
     ("clusters", "start", "message"),
     [
-        (3, "random", "no start is named 'random'; there are: linear, density, forgy"),
+        (3, "random", "no start is named 'random'; there are: linear, density, forgy, optimal"),
         (0, "linear", "0 clusters were asked for; at least 1 is needed"),
     ],
 )

@@ -7,7 +7,7 @@ from torch import nn
 from laconic.errors import UsageError
 from laconic.prune import Prune
 from laconic.represent import represent
-from laconic.share import STARTS, Share
+from laconic.share import STARTS, Share, ShareNearest
 
 
 def gaussian(*shape, seed=0):
@@ -136,3 +136,86 @@ def test_what_shares_no_value_is_refused_by_its_arguments():
 def test_a_step_that_is_not_fitted_says_what_to_call():
     with pytest.raises(UsageError, match=r"Share\(bits=4, start='linear'\) has no assignments yet"):
         Share(bits=4)(torch.ones(3))
+
+
+def test_more_bits_than_the_optimal_start_has_tables_for_are_refused():
+    with pytest.raises(UsageError, match=r"bits 11 is outside 1\.\.10"):
+        Share(bits=11, start="optimal")
+
+
+def test_importances_move_the_centroids_to_the_weights_that_matter():
+    """arXiv:1612.01543, equation 7: c = Σ h w / Σ h."""
+    weight, importances = gaussian(50, 50), gaussian(50, 50, seed=1).square()
+    step = Share(bits=3, start="optimal").by(importances)
+    step.fit(weight)
+    codes = step.codes(weight)
+    for place in range(1, 8):
+        members = codes == place
+        own, values = importances[members].double(), weight[members].double()
+        expected = (own * values).sum() / own.sum()
+        torch.testing.assert_close(step.codebook[place - 1].double(), expected)
+
+    def error(own):
+        return float((importances * (weight - own(weight)).square()).sum().detach())
+
+    assert error(step) < error(fitted(weight, bits=3, start="optimal"))
+
+
+@pytest.mark.parametrize(
+    ("importances", "message"),
+    [
+        ([1.0, 1.0], r"shape \[2\], the weight \[3\]"),
+        ([1.0, float("nan"), 2.0], "1 of 3 importances are NaN or infinite"),
+        ([1.0, -0.5, -2.0], "2 of 3 importances are negative, down to -2"),
+        ([0.0, 0.0, 0.0], "all 3 importances are 0: these weights do not matter to the loss"),
+    ],
+)
+def test_importances_that_weigh_nothing_are_refused_with_the_layers_name(importances, message):
+    layer = nn.Module()
+    layer.weight = nn.Parameter(torch.tensor([1.0, 2.0, 3.0]))
+    with pytest.raises(UsageError, match=r"Module\.weight: .*" + message):
+        represent(layer, Share(bits=1).by(torch.tensor(importances)))
+
+
+def test_importances_are_used_once():
+    step = Share(bits=1).by(torch.tensor([3.0, 1.0]))
+    step.fit(torch.tensor([1.0, 5.0]))
+    step.fit(torch.tensor([1.0, 5.0]))
+    assert step.codebook.tolist() == [3.0]
+
+
+def test_the_nearest_centroid_is_taken_anew_while_the_weights_train():
+    layer = nn.Linear(20, 20)
+    represent(layer, Prune(0.5))
+    step = represent(layer, ShareNearest(bits=3))
+    before, codes = layer.weight.detach().clone(), step.codes(layer.weight).clone()
+    slope = gaussian(20, 20)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.02)
+    (layer.weight * slope).sum().backward()
+    expected = torch.stack([slope[codes == i + 1].sum() for i in range(7)])
+    torch.testing.assert_close(step.codebook.grad, expected)
+    latent = layer.parametrizations.weight.original
+    torch.testing.assert_close(latent.grad, torch.where(before != 0, slope, 0.0))
+    optimizer.step()
+    after = layer.weight.detach()
+    assert torch.equal(after == 0, before == 0)
+    moved = step.codes(chain_input(layer)) != codes
+    assert 0 < int(moved.sum()) < moved.numel()
+    distances = (chain_input(layer)[..., None] - step.codebook.detach()).abs()
+    kept = after != 0
+    torch.testing.assert_close(
+        (chain_input(layer) - after).abs()[kept], distances.amin(-1)[kept], rtol=0, atol=1e-6
+    )
+
+
+def chain_input(layer):
+    """What comes into the last step."""
+    return layer.parametrizations.weight[0](layer.parametrizations.weight.original).detach()
+
+
+def test_centroids_that_cross_each_other_keep_the_nearest_rule():
+    step = ShareNearest(bits=2)
+    step.fit(torch.tensor([1.0, 2.0, 3.0]))
+    with torch.no_grad():
+        step.codebook.copy_(torch.tensor([3.0, 1.0, 2.0]))
+    assert step.codes(torch.tensor([0.0, 0.9, 2.2, 9.0])).tolist() == [0, 2, 3, 1]

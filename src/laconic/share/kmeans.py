@@ -8,44 +8,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laconic.errors import UsageError
+from laconic.share.line import Edges, Floats, Line
+from laconic.share.optimum import optimal_start
 
 MAX_ITERATIONS = 1000
 
-Floats = NDArray[np.float64]
-Start = Callable[[NDArray[np.float32], int], Floats]
-"""Sorted values and a number of clusters → first centroids, ascending."""
+Start = Callable[[Line, int], Floats]
+"""Values and a number of clusters → first centroids, ascending."""
 
 
-def linear_start(ordered: NDArray[np.float32], clusters: int) -> Floats:
+def linear_start(line: Line, clusters: int) -> Floats:
     """Equally spaced between the smallest and the largest value (arXiv:1510.00149, section 3.2).
 
     The paper finds it best at few bits: the few large weights, which matter most, get centroids.
     """
-    return np.linspace(float(ordered[0]), float(ordered[-1]), clusters)
+    return np.linspace(float(line.ordered[0]), float(line.ordered[-1]), clusters)
 
 
-def density_start(ordered: NDArray[np.float32], clusters: int) -> Floats:
+def density_start(line: Line, clusters: int) -> Floats:
     """Equally spaced in the cumulative distribution (arXiv:1510.00149, section 3.2)."""
-    ranks = (np.arange(clusters) + 0.5) * len(ordered) / clusters
-    return ordered[ranks.astype(np.int64)].astype(np.float64)
+    ranks = (np.arange(clusters) + 0.5) * len(line.ordered) / clusters
+    return line.ordered[ranks.astype(np.int64)].astype(np.float64)
 
 
-def forgy_start(ordered: NDArray[np.float32], clusters: int) -> Floats:
+def forgy_start(line: Line, clusters: int) -> Floats:
     """Values drawn without repetition, always the same ones (arXiv:1510.00149, section 3.2)."""
     generator = np.random.default_rng(0)
-    drawn = generator.choice(len(ordered), clusters, replace=False)
-    return np.sort(ordered[drawn]).astype(np.float64)
+    drawn = generator.choice(len(line.ordered), clusters, replace=False)
+    return np.sort(line.ordered[drawn]).astype(np.float64)
 
 
 STARTS: dict[str, Start] = {
     "linear": linear_start,
     "density": density_start,
     "forgy": forgy_start,
+    "optimal": optimal_start,
 }
 
 
-def kmeans(values: NDArray[np.float32], clusters: int, start: str = "linear") -> Floats:
+def kmeans(
+    values: NDArray[np.float32],
+    clusters: int,
+    start: str = "linear",
+    weights: Floats | None = None,
+) -> Floats:
     """Centroids of Lloyd's algorithm on a line, ascending.
+
+    With weights h the squared error is ``Σ h (w - c)²`` and a centroid ``Σ h w / Σ h`` (Choi et
+    al., arXiv:1612.01543, equation 7), the plain mean where all its h are 0.
 
     An empty cluster gets half of the one with the largest squared error; fewer centroids than
     asked for come back only when there are fewer distinct values.
@@ -58,10 +68,11 @@ def kmeans(values: NDArray[np.float32], clusters: int, start: str = "linear") ->
     Args:
         values: any order, finite, at least one.
         clusters: at most this many centroids come back.
-        start: a key of `STARTS`.
+        start: a key of `STARTS`; from ``"optimal"`` no start gives a smaller error.
+        weights: of the values, in their shape, not negative; None: all are 1.
 
     Raises:
-        UsageError: an unknown start, or fewer than one cluster.
+        UsageError: an unknown start, fewer than one cluster, or too many for the start.
 
     Examples:
         >>> kmeans(np.float32([1, 2, 10, 12]), 2).tolist()
@@ -71,20 +82,19 @@ def kmeans(values: NDArray[np.float32], clusters: int, start: str = "linear") ->
         raise UsageError(f"no start is named {start!r}; there are: {', '.join(STARTS)}")
     if clusters < 1:
         raise UsageError(f"{clusters} clusters were asked for; at least 1 is needed")
-    ordered = np.sort(values, axis=None)
+    line = Line.of(values, weights)
+    ordered = line.ordered
     clusters = min(clusters, len(ordered))
-    sums = np.concatenate([[0.0], np.cumsum(ordered, dtype=np.float64)])
-    squares = np.concatenate([[0.0], np.cumsum(np.square(ordered, dtype=np.float64))])
-    centroids = STARTS[start](ordered, clusters)
+    centroids = STARTS[start](line, clusters)
     edges = np.empty(0, np.int64)
     for _ in range(MAX_ITERATIONS):
         inner = np.searchsorted(ordered, midpoints(centroids), side="left")
         found = np.unique(np.concatenate([[0], inner, [len(ordered)]]))
-        found = _split_worst(found, clusters, ordered, sums, squares)
+        found = _split_worst(found, clusters, line)
         if np.array_equal(found, edges):
             break
         edges = found
-        centroids = _means(edges, ordered, sums)
+        centroids = line.means(edges)
     return centroids
 
 
@@ -103,23 +113,7 @@ def midpoints(centroids: Floats) -> NDArray[np.float32]:
     return np.where(rounded < exact, np.nextafter(rounded, np.float32(np.inf)), rounded)
 
 
-def _means(edges: NDArray[np.int64], ordered: NDArray[np.float32], sums: Floats) -> Floats:
-    """The mean of each cluster.
-
-    A difference of prefix sums has their rounding error, and they may be far larger than the
-    cluster; its smallest and largest values bound the damage.
-    """
-    means = np.diff(sums[edges]) / np.diff(edges)
-    return np.clip(means, ordered[edges[:-1]], ordered[edges[1:] - 1])
-
-
-def _split_worst(
-    edges: NDArray[np.int64],
-    clusters: int,
-    ordered: NDArray[np.float32],
-    sums: Floats,
-    squares: Floats,
-) -> NDArray[np.int64]:
+def _split_worst(edges: Edges, clusters: int, line: Line) -> Edges:
     """Give each empty cluster part of one with a large squared error, cut at its mean.
 
     A linear start puts centroids into the gap that pruning leaves round zero; without this
@@ -128,9 +122,8 @@ def _split_worst(
     missing = clusters - (len(edges) - 1)
     if missing == 0:
         return edges
-    means = _means(edges, ordered, sums)
+    ordered, means, errors = line.ordered, line.means(edges), line.errors(edges)
     first, last = ordered[edges[:-1]], ordered[edges[1:] - 1]
-    errors = np.diff(squares[edges]) - np.diff(edges) * means**2
     errors[first == last] = -np.inf  # nothing to cut, whatever the rounding errors say
     worst = np.argsort(-errors, kind="stable")[:missing]
     worst = worst[first[worst] < last[worst]]
