@@ -26,6 +26,7 @@ from laconic.container.file import MAX_BYTES
 from laconic.container.program import UNKNOWN_SIZE
 from laconic.errors import FormatError, MismatchError, UnsupportedError
 from laconic.pack.onnx_types import ONNX_DTYPES
+from laconic.pack.qdq import with_integer_weights
 
 MAX_MODEL_BYTES = 2**31 - 1
 """What one protobuf message may hold."""
@@ -40,7 +41,8 @@ def export_onnx(
     """Write the network of a `.lac` file as ONNX; returns the bytes written.
 
     ONNX Runtime opens it and computes what the network computed: the same operators on the same
-    floats, bit for bit.
+    floats, bit for bit. Where a layer's inputs are quantized and its weight is on a grid of 8 bits,
+    the weight is written as integers (`laconic.pack.qdq`), so that engines run it on integers.
 
     Args:
         source: a `.lac` file with a program.
@@ -62,11 +64,14 @@ def export_onnx(
             )
         offset = file.sections["program"][0]
         program = program_section.decode(section, list(file.entries), offset)
-        names = program.free_names()
+        quantized = with_integer_weights(program, file)
+        program = quantized.program
+        names = [name for name in program.free_names() if name not in quantized.arrays]
         size = sum(file.entry(name).size_bytes for name in names)
         if size > MAX_MODEL_BYTES:
             raise UnsupportedError(f"the weights take {size:,} bytes; an ONNX file holds 2 GiB")
         tensors = [_tensor(name, file.entry(name).dtype, file.bits(name)) for name in names]
+    tensors += [numpy_helper.from_array(array, key) for key, array in quantized.arrays.items()]
     model = onnx_model(program, tensors)
     try:
         onnx.checker.check_model(model)

@@ -19,7 +19,7 @@ from laconic.errors import FormatError, MismatchError, UsageError
 from laconic.pack.model import probe_inputs
 from laconic.pack.torch_bits import FILE_DTYPES, TORCH_DTYPES, tensor_of
 from laconic.pack.torch_program import run
-from laconic.represent import chains
+from laconic.represent import chains, training_alone
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,12 @@ def load(
 def _state(model: nn.Module) -> dict[str, Tensor]:
     """The parameters and buffers themselves."""
     state = model.state_dict(keep_vars=True)
-    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    left_out = training_alone(model)
+    return {
+        name: value
+        for name, value in state.items()
+        if isinstance(value, Tensor) and name not in left_out
+    }
 
 
 def _matched(
@@ -159,7 +164,7 @@ def _check_probe(model: nn.Module, program: Program, probe: Probe) -> float:
     ]
     outputs = run(model, tuple(inputs))
     floats = [t.float() if t.dtype == torch.bfloat16 else t for t in outputs]
-    return probe.check([tensor.numpy() for tensor in floats])
+    return probe.check([tensor.numpy() for tensor in floats], program)
 
 
 def _fill(model: nn.Module, values: dict[str, Bits], dtypes: dict[str, str]) -> None:

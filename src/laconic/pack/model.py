@@ -14,7 +14,16 @@ from torch import Tensor, nn
 
 from laconic import runtime
 from laconic.coding import presets
-from laconic.container import LacFile, Probe, Program, StoredTensor, codebook, pack_bytes, uniform
+from laconic.container import (
+    LacFile,
+    Probe,
+    Program,
+    StoredTensor,
+    codebook,
+    pack_bytes,
+    products,
+    uniform,
+)
 from laconic.container import about as about_section
 from laconic.container import probe as probe_section
 from laconic.container import program as program_section
@@ -22,7 +31,7 @@ from laconic.container.atomic import write_bytes
 from laconic.container.dtypes import Bits
 from laconic.container.grids.uniform_grid import ROUNDINGS
 from laconic.errors import MismatchError, UnsupportedError, UsageError
-from laconic.pack.structure import structured
+from laconic.pack.structure import smallest, structured
 from laconic.pack.torch_bits import FILE_DTYPES, bits_of
 from laconic.pack.torch_program import Example, capture, run
 from laconic.represent import Grid, Step, chains, plain_state
@@ -166,9 +175,28 @@ def _stored(
         candidate = uniform(name, codes, tables["scale"], axis, dtype=dtype)
         if np.array_equal(candidate.bits, bits):
             return replace(candidate, coding=coding)
+    if grid is not None and grid.form == "products":
+        found = _product_codes(name, tensor, bits, dtype, grid)
+        forms = [structured(name, bits, dtype, coding), *found]
+        return smallest([replace(form, coding=coding) for form in forms])
     if grid is not None and grid.form == "codebook":
         return replace(codebook(name, bits, dtype), coding=coding)
     return structured(name, bits, dtype, coding)
+
+
+def _product_codes(
+    name: str, tensor: Tensor, bits: Bits, dtype: str, grid: Grid
+) -> list[StoredTensor]:
+    """As codes of runs of values: nothing where a file has no room, or a later step was there."""
+    with torch.no_grad():
+        codes = grid.codes(tensor).cpu().numpy()
+        # + 0.0: the grid, too, takes entries of -0.0 as 0.0.
+        books, _ = bits_of(name, grid.tables()["codebooks"].detach() + 0.0)
+    try:
+        found = products(name, codes, books, bits.shape, dtype)
+    except UsageError:
+        return []
+    return [found] if np.array_equal(found.bits, bits) else []
 
 
 def _verified(data: bytes, expected: Mapping[str, Bits]) -> bytes:
@@ -215,7 +243,8 @@ def _probe(data: bytes, program: Program, model: nn.Module) -> Probe:
                 f"the model's has {list(tensor.shape)}, {tensor.dtype}"
             )
         found = f"the program's {value.name}, against the model's,"
-        probe_section.check_output(found, tensor.numpy(), output, output)
+        least = probe_section.tolerance_of(program)
+        probe_section.check_output(found, tensor.numpy(), output, output, least)
     return Probe(sizes, tuple(probe_section.sample(output) for output in outputs))
 
 

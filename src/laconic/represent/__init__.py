@@ -11,7 +11,7 @@ from laconic.represent.chain import (
     weights,
 )
 from laconic.represent.latent import entering, latents, plain_before
-from laconic.represent.plain import plain, plain_state
+from laconic.represent.plain import plain, plain_state, training_alone
 from laconic.represent.select import Places, fold_foreign, select_places
 from laconic.represent.step import Grid, Step, fitted, straight_through
 
@@ -35,5 +35,6 @@ __all__ = [
     "represent_layers",
     "select_places",
     "straight_through",
+    "training_alone",
     "weights",
 ]

@@ -16,10 +16,14 @@ def plain_state(model: nn.Module) -> dict[str, Tensor]:
     """The state dict of the network as it computes: restricted values under their plain names.
 
     Tied parameters with the same chain appear under each of their names as the same tensor object.
+    What training alone needs is not in it (`training_alone`).
     """
     state: dict[str, Tensor] = {}
     shared: dict[Identity, Tensor] = {}
+    left_out = training_alone(model)
     for key, value in model.state_dict(keep_vars=True).items():
+        if key in left_out:
+            continue
         parts = key.split(".parametrizations.")
         if len(parts) == 1 and not key.startswith("parametrizations."):
             state[key] = shared.setdefault((id(value), ()), value.detach())
@@ -35,6 +39,15 @@ def plain_state(model: nn.Module) -> dict[str, Tensor]:
             plain_name = f"{path}.{name}" if path else name
             state[plain_name] = shared.setdefault(_identity(module, name, value), restricted)
     return state
+
+
+def training_alone(model: nn.Module) -> set[str]:
+    """Names in the state dict of what only training reads: a module's own list ``unpacked``."""
+    return {
+        f"{path}.{name}" if path else name
+        for path, module in model.named_modules()
+        for name in getattr(module, "unpacked", ())
+    }
 
 
 def plain(model: nn.Module) -> nn.Module:

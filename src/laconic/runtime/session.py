@@ -112,7 +112,7 @@ class Session:
             make_input(value, size, index)
             for index, (value, size) in enumerate(zip(self.inputs, self.probe.sizes, strict=True))
         ]
-        return self.probe.check(self.run(*arrays))
+        return self.probe.check(self.run(*arrays), self.program)
 
     def _described(self) -> str:
         return ", ".join(_signature(value) for value in self.inputs) or "no inputs"

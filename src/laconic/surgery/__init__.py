@@ -12,6 +12,7 @@ from laconic.surgery.choose import (
 )
 from laconic.surgery.cut import Cut, apply_cut, cuts, unfuse
 from laconic.surgery.dead import dead_units, remove_dead, remove_layers
+from laconic.surgery.fold import fold_batchnorm
 from laconic.surgery.groups import Group, Groups, Slices
 from laconic.surgery.merge import merge_layers
 from laconic.surgery.remove import remove
@@ -26,6 +27,7 @@ __all__ = [
     "apply_cut",
     "cuts",
     "dead_units",
+    "fold_batchnorm",
     "lowest_of_all",
     "lowest_of_each",
     "matching",

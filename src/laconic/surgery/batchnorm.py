@@ -1,16 +1,21 @@
-"""BatchNorm statistics measured again: after a cut they are no longer those of the inputs."""
+"""BatchNorm: statistics measured again after a cut, and a norm folded into the layer before it."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
-from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
-from laconic.errors import UsageError
+from laconic.errors import UnsupportedError, UsageError
+from laconic.represent import chain
+
+FOLD_TOLERANCE = 1e-5
+"""Of what a chain makes of a folded weight, relative to the largest weight."""
 
 
 def recalibrate(model: nn.Module, inputs: Iterable[Tensor]) -> int:
@@ -56,7 +61,7 @@ def recalibrate(model: nn.Module, inputs: Iterable[Tensor]) -> int:
         layer.train()
     try:
         with torch.no_grad(), parametrize.cached():
-            for batch in chain([first], batches):
+            for batch in itertools.chain([first], batches):
                 model(batch)
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
@@ -64,3 +69,35 @@ def recalibrate(model: nn.Module, inputs: Iterable[Tensor]) -> int:
         for module, mode in modes:
             module.training = mode
     return len(layers)
+
+
+def fold(layer: Any, norm: Any) -> None:
+    """Fold one norm with running statistics into one layer, in place, in float64 on the way.
+
+    Raises:
+        UnsupportedError: a step of the weight's chain would not give the folded weight.
+    """
+    deviation = (norm.running_var.double() + norm.eps).sqrt()
+    factor = 1 / deviation if norm.weight is None else norm.weight.detach().double() / deviation
+    shift = -norm.running_mean.double() * factor
+    if norm.bias is not None:
+        shift = shift + norm.bias.detach().double()
+    with torch.no_grad():
+        if layer.bias is not None:
+            shift = shift + layer.bias.double() * factor
+        wanted = layer.weight.double() * factor.reshape(-1, *[1] * (layer.weight.ndim - 1))
+        _latent(layer).copy_(wanted)
+        off = (layer.weight.double() - wanted).abs()
+        if off.numel() and off.max() > FOLD_TOLERANCE * wanted.abs().max():
+            raise UnsupportedError(
+                f"the chain {chain(layer)} does not give the folded weight; fold BatchNorm before"
+            )
+    layer.bias = nn.Parameter(shift.to(layer.weight.dtype))
+
+
+def _latent(layer: Any) -> Tensor:
+    if parametrize.is_parametrized(layer, "weight"):
+        latent: Tensor = layer.parametrizations["weight"].original
+        return latent
+    weight: Tensor = layer.weight
+    return weight

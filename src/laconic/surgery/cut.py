@@ -13,6 +13,7 @@ from laconic.errors import MismatchError, UsageError
 from laconic.represent import select_places
 from laconic.represent.merge import merge
 from laconic.surgery.attention import HeadAttention
+from laconic.surgery.batchnorm import fold
 from laconic.surgery.flow import Traced
 from laconic.surgery.groups import Group, Groups
 from laconic.surgery.labels import varies
@@ -38,6 +39,8 @@ class Cut:
     """Attentions of torch in whose place a `HeadAttention` stands."""
     merged: list[list[str]] = field(default_factory=list)
     """Linear layer, activation, linear layer: the last computes both, the others nothing."""
+    folded: list[list[str]] = field(default_factory=list)
+    """Layer and the BatchNorm behind it: the layer computes both, the other nothing."""
 
     def as_json(self) -> dict[str, Any]:
         """As JSON data; `from_json` reads it."""
@@ -61,6 +64,7 @@ class Cut:
             dict(data["values"]),
             list(data["unfused"]),
             [list(names) for names in data.get("merged", [])],
+            [list(names) for names in data.get("folded", [])],
         )
 
 
@@ -89,6 +93,9 @@ def apply_cut(model: nn.Module, cut: Cut) -> None:
         _put(model, second, merge(_module(model, first), _module(model, second)))  # type: ignore[arg-type]
         _put(model, first, nn.Identity())
         _put(model, activation, nn.Identity())
+    for layer_path, norm_path in cut.folded:
+        fold(_module(model, layer_path), _module(model, norm_path))
+        _put(model, norm_path, nn.Identity())
     for path in cut.identities:
         _put(model, path, nn.Identity())
     cuts(model).append(cut)

@@ -28,7 +28,7 @@ def quantize(
     steps = np.rint(x / _along(x, scale, axis, block_size))
     if zero_point is not None:
         steps = steps + _along(x, zero_point, axis, block_size).astype(steps.dtype)
-    return np.clip(np.nan_to_num(steps, nan=0.0), limits.min, limits.max).astype(dtype)
+    return np.asarray(np.clip(np.nan_to_num(steps, nan=0.0), limits.min, limits.max), dtype)
 
 
 def dequantize(
