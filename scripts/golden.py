@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "contracts"))
 
 from check_coder import small_cases  # noqa: E402
-from small_lac import small_file  # noqa: E402
+from small_lac import product_file, small_file  # noqa: E402
 
 from laconic.coding import CODERS  # noqa: E402
 from laconic.container import VERSION  # noqa: E402
@@ -33,6 +33,7 @@ def main() -> None:
     golden = ROOT / "tests" / "golden"
     (golden / "coders.txt").write_text("\n".join(coder_lines()) + "\n", encoding="ascii")
     (golden / f"version-{VERSION}.lac").write_bytes(small_file())
+    (golden / f"version-{VERSION}-products.lac").write_bytes(product_file())
     print(f"wrote {golden.relative_to(ROOT)}: {', '.join(p.name for p in golden.iterdir())}")
 
 

@@ -15,6 +15,7 @@ from liar import (
     I8,
     PLAIN,
     PLANES,
+    PRODUCTS,
     RANS,
     RAW,
     ROWS,
@@ -249,4 +250,54 @@ IN_ONE_PIECE = {
         }.items()
     )
 }
-ATTACKS = PAYLOADS | TIES | REPEATS | CODEBOOK_TABLES | UNIFORM_TABLES | IN_ONE_PIECE
+PRODUCT_TABLES = {
+    "170 product codes of integers": (
+        one((2,), PRODUCTS + b"\1\1\0" + RAW + b"\0\0", dtype=I8),
+        "product codes hold F32, F16, BF16, F64, not I8",
+    ),
+    "171 product codes without a stage": (
+        one((2,), PRODUCTS + b"\0\1\0" + RAW),
+        "0 stages of segments of 1 do not make the shape [2]",
+    ),
+    "172 product codes of more stages than any": (
+        one((2,), PRODUCTS + b"\x11\1\0" + RAW),
+        "a number is 17; at most 16 is possible",
+    ),
+    "173 segments that do not divide a row": (
+        one((2, 3), PRODUCTS + b"\1\2\0" + RAW),
+        "1 stages of segments of 2 do not make the shape [2, 3]",
+    ),
+    "174 segments longer than a row": (
+        one((2, 3), PRODUCTS + b"\1\4\0" + RAW),
+        "a number is 4; at most 3 is possible",
+    ),
+    "175 segments of nothing": (
+        one((2, 3), PRODUCTS + b"\1\0\0" + RAW),
+        "1 stages of segments of 0 do not make the shape [2, 3]",
+    ),
+    "176 product codes of no values": (
+        one((0, 2), PRODUCTS + b"\1\1\0" + RAW),
+        "1 stages of segments of 1 do not make the shape [0, 2]",
+    ),
+    "177 product codebooks of 2^30 numbers": (
+        one((1, 2**15), PRODUCTS + b"\1\1" + varint(2**15 - 1) + numbers(constant(0))),
+        "product codebooks of 1,073,741,824 numbers; at most 1,048,576 can be",
+    ),
+    "178 more product codes than any": (
+        one((2**22 + 1, 1), PRODUCTS + b"\1\1\0" + constant(0)),
+        "4,194,305 product codes; at most 4,194,304 can be",
+    ),
+    "179 product codebooks longer than the payload": (
+        one((1, 4), PRODUCTS + b"\1\2\1" + b"\0" + bytes(15)),
+        "16 bytes were promised, 15 are left",
+    ),
+    "180 a product code that the codebook has not": (
+        one((2, 2), PRODUCTS + b"\1\2\1" + b"\0" + ONE * 2 + RAW + b"\1\2"),
+        "codes from 1 to 2 are outside the grid [0, 1]",
+    ),
+    "181 product codes in one piece for values": (
+        one((2, 2), PRODUCTS + b"\1\2\1" + b"\0" + ONE * 2 + RAW + b"\1\1\1\1"),
+        "raw items take 2 bytes, 4 are there",
+    ),
+}
+ATTACKS = PAYLOADS | TIES | REPEATS | CODEBOOK_TABLES | UNIFORM_TABLES | IN_ONE_PIECE | PRODUCT_TABLES

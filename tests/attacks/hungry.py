@@ -11,6 +11,7 @@ from liar import (
     CODEBOOKS,
     CONTEXT,
     F16,
+    F64,
     FOREIGN,
     GAP,
     HUFFMAN,
@@ -18,6 +19,7 @@ from liar import (
     PLAIN,
     PLANES,
     PROBE,
+    PRODUCTS,
     PROGRAM,
     RANS,
     RAW,
@@ -144,6 +146,26 @@ GRIDS = {
             + blocks([constant(0)] * 4),
         ),
         4 * NUMBERS,
+    ),
+    "four million product codes, a million numbers": (
+        one(
+            (2**12, 2**10),
+            PRODUCTS
+            + b"\1\1"
+            + varint(2**10 - 1)
+            + numbers(planes(8))
+            + blocks([gaps(2**20, constant(0), constant(1))] * 4),
+            dtype=F64,
+        ),
+        8 * NUMBERS,
+    ),
+    "product codes of sixteen stages": (
+        one(
+            (2**12, 2**6),
+            PRODUCTS + b"\x10\1" + varint(2**10 - 1) + numbers(planes(2)) + blocks([constant(0)] * 4),
+            dtype=F16,
+        ),
+        2**19,
     ),
     "four million rows": (
         one((NUMBERS, 1), ROWS + b"\1" + numbers(constant(0)) + PLAIN + RAW + b"\0", dtype=U8),

@@ -10,6 +10,7 @@ from laconic.coding.integers import wide
 from laconic.coding.reader import varint
 
 PLAIN, CODEBOOK, UNIFORM, CODEBOOKS, ROWS, SAME = b"\0", b"\1", b"\2", b"\3", b"\4", b"\xff"
+PRODUCTS = b"\5"
 RAW, FIXED, HUFFMAN, GAP, BITMAP, PLANES, CONTEXT, RANS, BLOCKS = (bytes([i]) for i in range(9))
 F32, F16, BF16, F64, I8, I64, U8, U64 = 0, 1, 2, 3, 4, 7, 8, 11
 FLOATS = np.float32([1, 2]).tobytes()

@@ -12,9 +12,17 @@ from laconic.container import program as program_section
 
 TESTS = Path(__file__).parents[1]
 sys.path.insert(0, str(TESTS / "contracts"))
-from small_lac import ABOUT, PROGRAM, small_file, small_tensors  # noqa: E402
+from small_lac import (  # noqa: E402
+    ABOUT,
+    PROGRAM,
+    product_file,
+    product_tensors,
+    small_file,
+    small_tensors,
+)
 
 GOLDEN = TESTS / "golden" / "version-2.lac"
+PRODUCTS = TESTS / "golden" / "version-2-products.lac"
 
 
 def test_the_golden_file_is_read():
@@ -38,3 +46,16 @@ def test_the_golden_file_is_read():
 
 def test_the_golden_file_is_what_is_written():
     assert small_file() == GOLDEN.read_bytes()
+
+
+def test_the_golden_file_of_product_codes_is_read_and_written():
+    with LacFile(PRODUCTS) as file:
+        file.verify()
+        for tensor in product_tensors():
+            found = file.stored(tensor.name)
+            assert (found.dtype, found.shape, found.grid) == (
+                tensor.dtype, tensor.shape, tensor.grid
+            )  # fmt: skip
+            np.testing.assert_array_equal(found.codes, tensor.codes)
+            np.testing.assert_array_equal(file.bits(tensor.name), tensor.bits)
+    assert product_file() == PRODUCTS.read_bytes()

@@ -3,7 +3,16 @@
 import numpy as np
 
 from laconic import runtime
-from laconic.container import StoredTensor, codebook, codebooks, pack_bytes, plain, to_bits, uniform
+from laconic.container import (
+    StoredTensor,
+    codebook,
+    codebooks,
+    pack_bytes,
+    plain,
+    products,
+    to_bits,
+    uniform,
+)
 from laconic.container import about as about_section
 from laconic.container import probe as probe_section
 from laconic.container import program as program_section
@@ -67,3 +76,19 @@ def small_file() -> bytes:
     outputs = tuple(probe_section.sample(output) for output in session.run(image))
     sections["probe"] = probe_section.encode(Probe(((1, 4),), outputs))
     return pack_bytes(tensors, sections)
+
+
+def product_tensors() -> list[StoredTensor]:
+    """Codes of runs of values: one stage and two, zeros, a halved dtype, one row."""
+    book = np.arange(12, dtype="f4").reshape(1, 2, 2, 3) / 4 - 1
+    halves = (np.arange(24, dtype="u2") * 41 + 0x3E80).reshape(2, 3, 2, 2)
+    return [
+        products("codes", np.array([[[1, 2], [0, 1], [2, 2]]]), to_bits(book), (3, 2, 3), "F32"),
+        products("sums", np.arange(12).reshape(2, 2, 3) % 3, halves, (2, 6), "BF16"),
+        products("row", np.array([[[1, 0, 1]]]), to_bits(np.ones((1, 3, 1, 1))), (3,), "F64"),
+    ]
+
+
+def product_file() -> bytes:
+    """The bytes of a file that holds them."""
+    return pack_bytes(product_tensors(), {})

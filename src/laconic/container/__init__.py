@@ -9,6 +9,7 @@ from laconic.container.grids import (
     codebook,
     codebooks,
     plain,
+    products,
     rows,
     uniform,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "from_bits",
     "pack_bytes",
     "plain",
+    "products",
     "rows",
     "to_bits",
     "uniform",

@@ -9,6 +9,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from laconic import coding
 from laconic.coding import Run
@@ -77,16 +78,27 @@ class Payload:
     def stored(self, name: str, threads: int = 1) -> StoredTensor:
         """Codes and tables, under the name of a tensor that has them."""
         head, entry = self.head, self.entry
-        codes = coding.decode(self._reader, head.shape, self._code_dtype, threads)
-        head.grid.check(self._reader, codes, head.tables, head.shape)
+        codes = self._codes(threads)
         found = StoredTensor(name, entry.dtype, head.shape, head.grid.name, codes, head.tables)
         if head.index is None:
             return found
         return StoredTensor(name, entry.dtype, entry.shape, "rows", head.index, rows=found)
 
+    def _codes(self, threads: int) -> NDArray[Any]:
+        """All of them, checked."""
+        head = self.head
+        codes = coding.decode(self._reader, head.code_shape, self._code_dtype, threads)
+        head.grid.check(self._reader, codes, head.tables, head.shape)
+        return codes
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether no part of the values can be made alone."""
+        return self.head.index is not None or self.head.grid.whole
+
     def runs(self) -> Iterator[Run]:
         """The codes in runs that can be decoded alone."""
-        return coding.runs(self._reader, self.head.shape, self._code_dtype)
+        return coding.runs(self._reader, self.head.code_shape, self._code_dtype)
 
     def _values(self, run: Run) -> Bits:
         """The bits of the values of a run, in its shape."""
@@ -96,6 +108,8 @@ class Payload:
 
     def bits(self, threads: int = 1) -> Bits:
         """The bits of all values: one array, filled block by block."""
+        if self.head.grid.whole:
+            return self._bits_at_once(threads)
         runs = self.runs()
         if self.head.index is None and self.coder not in ("blocks", "raw"):
             return self._values(next(runs))
@@ -111,12 +125,23 @@ class Payload:
             spread_rows(out, self.head.index)
         return out
 
+    def _bits_at_once(self, threads: int) -> Bits:
+        """Of a grid that makes its values of all codes."""
+        head, entry = self.head, self.entry
+        values = head.grid.values(self._codes(threads), head.tables, entry.dtype, head.shape)
+        if head.index is None:
+            return values
+        out: Bits = blank(entry.shape, values.dtype, self._reader).view(values.dtype)
+        out[: len(values)] = values
+        spread_rows(out, head.index)
+        return out
+
     def pieces(self) -> Iterator[tuple[int, Bits]]:
         """Flat start and bits of each run in turn: the whole tensor in little memory.
 
-        Where rows repeat it is decoded whole.
+        Where rows repeat, or a code stands for several values, it is decoded whole.
         """
-        if self.head.index is not None:
+        if self._is_whole:
             yield 0, self.bits()
             return
         for run in self.runs():
@@ -125,9 +150,9 @@ class Payload:
     def bits_from(self, start: int, stop: int) -> Bits:
         """The bits of places `start` to before `stop` of the flat tensor; reads their blocks alone.
 
-        Where rows repeat the tensor is decoded whole.
+        Where rows repeat, or a code stands for several values, the tensor is decoded whole.
         """
-        if self.head.index is not None:
+        if self._is_whole:
             return self.bits().reshape(-1)[start:stop].copy()
         out = np.empty(stop - start, DTYPES[self.entry.dtype].bits)
         for run in self.runs():
@@ -168,7 +193,7 @@ def _parsed(whole: memoryview, entry: Entry) -> Payload:
 
 def _head_checksum(whole: memoryview, payload: Payload) -> int | None:
     """The checksum of a payload in blocks, from its head and what that says of the blocks."""
-    shape = payload.head.shape
+    shape = payload.head.code_shape
     if payload.coder != "blocks" or prod(shape) == 0:
         return None
     reader = Reader(payload.coded[1:], payload.offset + 1)

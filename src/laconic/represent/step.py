@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from laconic.errors import UsageError
 
-FileForm = Literal["codebook", "uniform"]
+FileForm = Literal["codebook", "uniform", "any", "products"]
 
 
 class Step(nn.Module, ABC):
@@ -33,6 +33,8 @@ class Step(nn.Module, ABC):
     """Names of the buffers and parameters that `fit` sets."""
     placed: ClassVar[tuple[str, ...]] = ()
     """Those of them that hold a value for each place of the weight, in its shape."""
+    decays: ClassVar[bool] = True
+    """Whether weight decay may act on the latent weight; of signs it would move those near 0."""
 
     @abstractmethod
     def fit(self, weight: Tensor) -> None:
@@ -93,7 +95,7 @@ class Grid(Step):
     """
 
     form: ClassVar[FileForm] = "codebook"
-    """How a file keeps the values: a table of them, or integers times a scale."""
+    """How a file keeps the values: a table of them, integers times a scale, or what is smallest."""
 
     @abstractmethod
     def codes(self, weight: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """How integers in a file stand for values: the NumPy side of every Grid (spec/format.md)."""
 
-from laconic.container.grids.forms import codebook, codebooks, plain, rows, uniform
+from laconic.container.grids.forms import codebook, codebooks, plain, products, rows, uniform
 from laconic.container.grids.grid import FileGrid, Tables
 from laconic.container.grids.stored import (
     GRID_NUMBERS,
@@ -22,6 +22,7 @@ __all__ = [
     "codebooks",
     "head",
     "plain",
+    "products",
     "read_head",
     "rows",
     "uniform",

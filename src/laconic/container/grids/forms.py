@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laconic.container.dtypes import DTYPES, Bits
-from laconic.container.grids import tiles
+from laconic.container.grids import products_grid, tiles
 from laconic.container.grids.codebook_grid import MAX_CODEBOOKS
 from laconic.container.grids.entries import distances, value_order
 from laconic.container.grids.grid import CHUNK, narrowest
@@ -130,6 +130,52 @@ def uniform(
         "minus_zero": np.asarray(int(minus_zero)),
     }
     return StoredTensor(name, dtype, shape, "uniform", codes.astype(width, copy=False), tables)
+
+
+def products(
+    name: str, codes: NDArray[Any], codebooks: Bits, shape: tuple[int, ...], dtype: str
+) -> StoredTensor:
+    """A tensor as codes of runs of values (`Products`).
+
+    Args:
+        name: the tensor's.
+        codes: ``[stages, rows, segments]``; 0 stands for zeros, c for entry c - 1.
+        codebooks: bits, ``[stages, segments, centroids, length]``.
+        shape: the tensor's; its rows are as long as the segments together.
+        dtype: F32, F16, BF16 or F64.
+
+    Raises:
+        UsageError: more codes, centroids or numbers than a file holds, or parts that do not fit.
+
+    Examples:
+        >>> book = np.float32([[[[1, 2]], [[3, 4]]]]).view("u4")
+        >>> products("w", np.array([[[1, 0], [1, 1]]]), book, (2, 4), "F32").values.tolist()
+        [[1.0, 2.0, 0.0, 0.0], [1.0, 2.0, 3.0, 4.0]]
+    """
+    rows, columns = products_grid.as_matrix(shape)
+    stages, segments, centroids, length = codebooks.shape
+    if codes.shape != (stages, rows, segments) or segments * length != columns:
+        raise UsageError(
+            f"{name}: codes {list(codes.shape)} and codebooks {list(codebooks.shape)} do not make "
+            f"the shape {list(shape)}"
+        )
+    numbers = stages * columns * (centroids + 1)
+    if (
+        not codes.size
+        or numbers > products_grid.MAX_ENTRIES
+        or codes.size > products_grid.MAX_CODES
+        or stages > products_grid.MAX_STAGES
+        or centroids > products_grid.MAX_CENTROIDS
+    ):
+        raise UsageError(
+            f"{name}: {codes.size:,} codes in {stages} stages and {numbers:,} numbers in codebooks "
+            f"of {centroids:,}; a file holds 1 to {products_grid.MAX_CODES:,} in "
+            f"{products_grid.MAX_STAGES}, and {products_grid.MAX_ENTRIES:,}"
+        )
+    tables = {"codebooks": codebooks}
+    return StoredTensor(
+        name, dtype, shape, "products", codes.astype(narrowest(0, centroids)), tables
+    )
 
 
 def rows(distinct: StoredTensor, index: NDArray[np.integer[Any]]) -> StoredTensor:

@@ -29,6 +29,8 @@ class FileGrid(ABC):
     name: ClassVar[str]
     number: ClassVar[int]
     """The byte that names this grid in a file; never used twice."""
+    whole: ClassVar[bool] = False
+    """Whether values are made of all codes at once: codes are not one for each value."""
 
     @abstractmethod
     def write_tables(self, tables: Tables, dtype: str, shape: Shape) -> bytes:
@@ -41,6 +43,10 @@ class FileGrid(ABC):
         Raises:
             FormatError: they are malformed. Nothing was allocated from a number that is too large.
         """
+
+    def code_shape(self, tables: Tables, shape: Shape) -> Shape:
+        """The shape of the codes of a tensor of `shape`: the same, unless `whole`."""
+        return shape
 
     @abstractmethod
     def code_dtype(self, dtype: str, tables: Tables) -> np.dtype[Any]:
@@ -56,10 +62,12 @@ class FileGrid(ABC):
     def values(
         self, codes: NDArray[Any], tables: Tables, dtype: str, shape: Shape, start: int = 0
     ) -> Bits:
-        """The bits of the values that `codes` stand for, in the shape of `codes`.
+        """The bits of the values that `codes` stand for, in the shape of `codes` (or, of a grid that
+        is `whole`, of the tensor).
 
         Args:
-            codes: a run of the codes of a tensor of `shape`, in C order; all of them by default.
+            codes: a run of the codes of a tensor of `shape`, in C order; all of them by default, and
+                where the grid is `whole`.
             tables: the tensor's.
             dtype: the tensor's.
             shape: of the whole tensor.

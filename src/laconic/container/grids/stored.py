@@ -16,10 +16,11 @@ from laconic.container.grids import row_index as repeated
 from laconic.container.grids.codebook_grid import Codebook, Codebooks
 from laconic.container.grids.grid import FileGrid, Tables
 from laconic.container.grids.plain_grid import Plain
+from laconic.container.grids.products_grid import Products
 from laconic.container.grids.uniform_grid import Uniform
 
 GRIDS: dict[str, FileGrid] = {
-    grid.name: grid for grid in (Plain(), Codebook(), Uniform(), Codebooks())
+    grid.name: grid for grid in (Plain(), Codebook(), Uniform(), Codebooks(), Products())
 }
 GRID_NUMBERS = {grid.number: grid for grid in GRIDS.values()}
 
@@ -28,7 +29,8 @@ GRID_NUMBERS = {grid.number: grid for grid in GRIDS.values()}
 class StoredTensor:
     """One tensor as a file holds it: integers, and the tables that give them values.
 
-    `grid` is a key of `GRIDS`, and `tables` are that grid's own; `codes` has the tensor's shape.
+    `grid` is a key of `GRIDS`, and `tables` are that grid's own; `codes` has the tensor's shape, or
+    the grid's `code_shape` for it.
     Or `grid` is ``"rows"``, `codes` has a number for each index of the first axis, the place of
     its values in `rows`, and there are no tables.
     """
@@ -95,7 +97,12 @@ class Head:
     index: repeated.Index | None
     """Where rows repeat: the place of each among those that the codes stand for."""
     shape: tuple[int, ...]
-    """Of the codes."""
+    """Of the values that the codes stand for."""
+
+    @property
+    def code_shape(self) -> tuple[int, ...]:
+        """Of the codes."""
+        return self.grid.code_shape(self.tables, self.shape)
 
 
 def read_head(reader: Reader, name: str, dtype: str, shape: tuple[int, ...]) -> Head:
