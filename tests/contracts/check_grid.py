@@ -7,7 +7,7 @@ import torch
 from check_step import Maker, same_bits
 from torch import Tensor
 
-from laconic.container import StoredTensor, codebook, uniform
+from laconic.container import StoredTensor, codebook, products, uniform
 from laconic.represent import Grid
 
 FILE_DTYPES = {
@@ -32,7 +32,16 @@ def stored(grid: Grid, weight: Tensor) -> StoredTensor:
         scale = grid.tables()["scale"].numpy()
         codes = grid.codes(weight).numpy()
         return uniform("w", codes, scale, None if axis < 0 else axis, dtype=dtype)
+    if grid.form == "products" and weight.numel():
+        books = bits_of(grid.tables()["codebooks"] + 0.0)
+        return products("w", grid.codes(weight).numpy(), books, tuple(weight.shape), dtype)
     return codebook("w", bits_of(grid(weight)), dtype)
+
+
+def restricted(grid: Grid, codes: Tensor, like: Tensor) -> Tensor:
+    """What `codes` stand for; those of a product quantizer stand for the weight as a matrix."""
+    values = grid.values(codes).to(like.dtype)
+    return values.reshape(like.shape) if grid.form == "products" else values
 
 
 def check_grid(make: Maker, weight: Tensor) -> None:
@@ -47,8 +56,8 @@ def check_grid(make: Maker, weight: Tensor) -> None:
     grid.fit(weight)
     codes, once = grid.codes(weight), grid(weight)
     assert codes.dtype == torch.int32
-    assert same_bits(grid.values(codes).to(weight.dtype), once), f"{grid}: values(codes) ≠ forward"
-    assert same_bits(grid.values(grid.codes(once)).to(weight.dtype), once), f"{grid}: codes drift"
+    assert same_bits(restricted(grid, codes, once), once), f"{grid}: values(codes) ≠ forward"
+    assert same_bits(restricted(grid, grid.codes(once), once), once), f"{grid}: codes drift"
     if codes.shape == weight.shape:
         check_scalar(grid, codes, weight)
     tensor = stored(grid, weight)
@@ -69,4 +78,5 @@ def check_scalar(grid: Grid, codes: Tensor, weight: Tensor) -> None:
     axis = int(grid.tables().get("axis", -1))
     for channel in [codes] if axis < 0 else codes.unbind(axis):
         levels = len(channel.unique())
-        assert levels <= 2 ** grid.configuration["bits"], f"{grid}: {levels} codes"
+        allowed = 2 ** grid.configuration["bits"] + getattr(grid, "zero_beside", False)
+        assert levels <= allowed, f"{grid}: {levels} codes"

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from check_grid import check_grid
+from check_grid import check_grid, restricted
 from check_step import check_step, holder, same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,6 +34,8 @@ EXAMPLES = {
     "share-nearest": [{"bits": 1}, {"bits": 3, "start": "density"}],
     "share-bins": [{"width": 0.3}, {"width": 0.01}],
     "share-entropy": [{"bits": 3, "penalty": 0.01}, {"bits": 4, "penalty": 0.0}],
+    "product": [{"code_bits": 3, "length": 1}, {"code_bits": 2, "length": 9}],
+    "residual": [{"code_bits": 2, "length": 2, "stages": 3}],
     "uniform": [{"bits": 2}, {"bits": 8}, {"bits": 16}, {"bits": 4, "axis": 0},
                 {"bits": 3, "clip": "mse"}],
     "uniform-full": [{"bits": 2}, {"bits": 8, "axis": 0, "clip": "sigma:2"}],
@@ -78,6 +80,8 @@ def refusal(example, weight):
         return f"a row of {row} weights cannot be cut into groups of {arguments['m']}"
     if name == "prune-patterns" and (weight.ndim != 4 or weight.shape[2:] != (3, 3)):
         return "has no 3x3 kernels"
+    if name in ("product", "residual"):
+        return refused_segments(weight, row, arguments["length"])
     if name == "threshold" and weight.any() and weight.abs().max() < arguments["below"]:
         return f"all {count} weights are below"
     if name == "prune-blocks":
@@ -111,6 +115,15 @@ def becomes_zero(name, arguments):
         smallest = {"bfloat16": 2.0**-133, "float16": 2.0**-24, "e4m3": 2.0**-9, "e5m2": 2.0**-16}
         return smallest[arguments["format"]] / 2
     return -1.0
+
+
+def refused_segments(weight, row, length):
+    """What a product quantizer says of rows that it cannot cut, and of zeros that would move."""
+    if row % length:
+        return f"a row of {row} weights cannot be cut into segments of {length}"
+    cut = weight.reshape(-1, length) == 0
+    partly = int((cut.any(1) & ~cut.all(1)).sum())
+    return f"{partly} of {len(cut)} segments of {length} weights are zero in p" if partly else None
 
 
 def check(example, weight):
@@ -235,7 +248,7 @@ def test_what_one_stage_gained_the_next_one_keeps(pair):
     assert bool((after[before == 0] == 0).all()), "a zero was revived"
     assert not bool(torch.signbit(after[after == 0]).any())
     if isinstance(second, Grid):
-        assert same_bits(second.values(second.codes(before)), after)
+        assert same_bits(restricted(second, second.codes(before), after), after)
     else:
         allowed = set(before.flatten().tolist()) | {0.0}
         assert set(after.flatten().tolist()) <= allowed, "the values left the first grid"

@@ -1,5 +1,6 @@
 """How much a weight, neuron, filter or channel matters: an array of scores."""
 
+from laconic.saliency.adam import AdamMoment
 from laconic.saliency.channels import APoZ, FisherChannels, TaylorChannels
 from laconic.saliency.data import Data, Examples
 from laconic.saliency.fisher import Fisher, TrueFisher
@@ -38,6 +39,7 @@ SALIENCIES: dict[str, type[Saliency]] = {
     "true-fisher": TrueFisher,
     "ewc": EWC,
     "mas": MAS,
+    "adam-moment": AdamMoment,
     "synaptic-intelligence": SynapticIntelligence,
     "taylor": Taylor,
     "movement": Movement,
@@ -68,6 +70,7 @@ __all__ = [
     "OBS",
     "SALIENCIES",
     "APoZ",
+    "AdamMoment",
     "ChannelSum",
     "Data",
     "DistanceMoved",

@@ -46,10 +46,16 @@ class Data:
         """Inputs and targets, in the task's batches; the last one may be cut.
 
         Raises:
-            UsageError: the task gives no training example, or NaN or infinity.
+            UsageError: the task gives no training example, one without a target, or NaN or
+                infinity.
         """
         left = self.count
         for inputs, targets in self.task.batches("train", seed=self.seed):
+            if not isinstance(targets, Tensor) or (len(inputs) and not len(targets)):
+                raise UsageError(
+                    "the task has no target (label) for each training example; choose what looks "
+                    "at weights alone, such as magnitude, or give the task its labels"
+                )
             if not bool(torch.isfinite(inputs).all()):
                 raise UsageError("an input of the training examples is NaN or infinite")
             if len(targets):

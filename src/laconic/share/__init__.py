@@ -7,13 +7,18 @@ from laconic.share.entropy import ShareEntropy
 from laconic.share.jointly import plan_jointly
 from laconic.share.kmeans import STARTS, kmeans, midpoints
 from laconic.share.line import Line
+from laconic.share.product import Product, Residual, Segments
+from laconic.share.recluster import Recluster
 from laconic.share.share import Share, ShareNearest
+from laconic.share.vectors import vector_kmeans
 
 STEPS: dict[str, type[Step]] = {
     "share": Share,
     "share-nearest": ShareNearest,
     "share-bins": ShareBins,
     "share-entropy": ShareEntropy,
+    "product": Product,
+    "residual": Residual,
 }
 
 __all__ = [
@@ -21,6 +26,10 @@ __all__ = [
     "STEPS",
     "Codebook",
     "Line",
+    "Product",
+    "Recluster",
+    "Residual",
+    "Segments",
     "Share",
     "ShareBins",
     "ShareEntropy",
@@ -28,4 +37,5 @@ __all__ = [
     "kmeans",
     "midpoints",
     "plan_jointly",
+    "vector_kmeans",
 ]

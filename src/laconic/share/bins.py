@@ -40,7 +40,9 @@ class ShareBins(Codebook):
     def __init__(self, width: float) -> None:
         super().__init__()
         if not 0 < width < float("inf"):
-            raise UsageError(f"width {width:g} is not positive; 0.5 root mean squares is a usual one")
+            raise UsageError(
+                f"width {width:g} is not positive; 0.5 root mean squares is a usual one"
+            )
         self.width = width
 
     def cluster(

@@ -80,7 +80,8 @@ def best_edges(line: Line, edges: Edges, clusters: int) -> Edges:
     chosen = [last]
     for row in range(clusters - 1, 0, -1):
         chosen.append(int(cuts[row, chosen[-1]]))
-    return edges[np.array([0, *reversed(chosen)])]
+    best: Edges = edges[np.array([0, *reversed(chosen)])]
+    return best
 
 
 def _row(

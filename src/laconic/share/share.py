@@ -91,6 +91,18 @@ class ShareNearest(Share):
         super().keep(assignments, centroids, weight)
         self.assignments = None
 
+    def renew(self, weight: Tensor) -> None:
+        """Give the codebook the centroids of k-means over other values, in place.
+
+        It keeps its size, and so do an optimizer's moments: of fewer centroids the last repeats.
+        """
+        codebook, fresh = fitted(self, "codebook"), type(self)(**self.configuration)
+        fresh.fit(weight)
+        found = fitted(fresh, "codebook").detach()
+        if len(found):
+            places = torch.arange(len(codebook), device=found.device).clamp(max=len(found) - 1)
+            codebook.data.copy_(found[places])
+
     def codes(self, weight: Tensor) -> Tensor:
         """0 for zero and i + 1 for centroid i, the nearest; between two of them the larger."""
         codebook = fitted(self, "codebook").detach()
