@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from laconic.errors import UsageError
+from laconic.quantize import Follow, has_followers
 from laconic.recipe.context import Context
 from laconic.train import SCHEDULES, Callback, Objective, fit
 from laconic.train.fit import check_clip_norm
@@ -20,7 +21,11 @@ def train(
     objective: Objective | None = None,
     **arguments: Any,
 ) -> None:
-    """`laconic.train.fit` with what the context says of seed, processes, checkpoint, progress."""
+    """`laconic.train.fit` with what the context says of seed, processes, checkpoint, progress.
+
+    Grids that go with their latent weights do so (`laconic.quantize.Follow`).
+    """
+    following = [Follow(context.seed)] if has_followers(context.model) else []
     fit(
         context.model,
         context.task,
@@ -28,7 +33,7 @@ def train(
         fabric=context.fabric,
         checkpoint=context.checkpoint,
         on_progress=context.on_progress,
-        callbacks=callbacks,
+        callbacks=[*callbacks, *following],
         objective=objective,
         **arguments,
     )

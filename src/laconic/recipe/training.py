@@ -16,6 +16,7 @@ from laconic.prune import (
     check_strengths,
     scaled_dropout,
 )
+from laconic.quantize import PENALTIES, ValuePenalty, check_penalty
 from laconic.recipe.arguments import each_choice
 from laconic.recipe.context import Arguments, Context, by_layer
 from laconic.recipe.loop import check_training, train
@@ -30,7 +31,7 @@ from laconic.recipe.masking import (
 )
 from laconic.recipe.rewind import Keep, check_keep_step, check_rewind, kept_path, rewind_stage
 from laconic.represent import represent_layers, weights
-from laconic.train import Penalised, TaskLoss
+from laconic.train import Penalised, Penalty, TaskLoss
 
 Strengths = dict[str, float | dict[str, float]]
 """Norm → its strength on all weights, or by pattern."""
@@ -60,8 +61,9 @@ def fit_stage(
         schedule: of the learning rate.
         weight_decay: of the training.
         clip_norm: largest norm of all gradients together.
-        penalties: norms added to the loss: name (`laconic.prune.REGULARISERS`) → strength, for
-            all weights or by pattern: ``{l1 = 1e-5, filters = {"conv*" = 1e-4}}``.
+        penalties: norms added to the loss: name (`laconic.prune.REGULARISERS`,
+            `laconic.quantize.PENALTIES`) → strength, for all weights or by pattern:
+            ``{l1 = 1e-5, filters = {"conv*" = 1e-4}}``.
         proximal: norms whose proximal step follows each update, likewise: exact zeros, which are
             held at zero from then on.
         keep_step: after so many updates the network is kept, for ``rewind`` to go back to.
@@ -69,7 +71,7 @@ def fit_stage(
             `laconic.prune.scaled_dropout`.
     """
     model = context.model
-    terms = [WeightPenalty(norm, own) for norm, own in by_norm(model, penalties)]
+    terms = [_term(norm, own) for norm, own in by_norm(model, penalties)]
     steps = [Proximal(norm, own) for norm, own in by_norm(model, proximal)]
     keep = [] if keep_step is None else [Keep(keep_step, kept_path(context), context.fabric)]
     start = context.model if context.start is None else context.start
@@ -89,6 +91,11 @@ def fit_stage(
         )
     if steps:
         hold_zeros(model, steps)
+
+
+def _term(norm: str, strengths: dict[str, float]) -> Penalty:
+    kind = ValuePenalty if norm in PENALTIES else WeightPenalty
+    return kind(norm, strengths)
 
 
 def by_norm(model: nn.Module, given: Strengths | None) -> list[tuple[str, dict[str, float]]]:
@@ -144,7 +151,8 @@ def check_fit(
     check_training(optimizer=optimizer, **arguments)
     for given in (penalties, proximal):
         for norm, strength in (given or {}).items():
-            check_strengths(norm, [c["strength"] for c in each_choice({"strength": strength})])
+            check = check_penalty if given is penalties and norm in PENALTIES else check_strengths
+            check(norm, [c["strength"] for c in each_choice({"strength": strength})])
     if proximal and optimizer != "sgd":
         raise UsageError(
             f"proximal steps leave no weight at zero with {optimizer!r}, which moves each by about "

@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from laconic.errors import UsageError
+from laconic.represent import chains, latents
 
 # Fused: one pass over a parameter in place of ten. On a CPU Adam's step is 8 times faster so, and
 # 12 times on a pruned layer, whose zeros the unfused square root is slow on.
@@ -54,9 +55,10 @@ def make_optimizer(
 ) -> Optimizer:
     """An optimizer over the parameters of `model` that ask for a gradient.
 
-    Weights of two dimensions or more decay. Biases, normalisation and codebooks, which have one,
-    do not: a decayed centroid would drag all its members towards zero. A parameter that gets no
-    gradient in a step (the latent weight behind a codebook) does not move at all, decay included.
+    Weights of two dimensions or more decay, but the latent ones of signs (`Step.decays`). Biases,
+    normalisation and codebooks, which have one, do not: a decayed centroid would drag all its
+    members towards zero. A parameter that gets no gradient in a step (the latent weight behind a
+    codebook) does not move at all, decay included.
 
     Args:
         model: with its chains.
@@ -83,11 +85,24 @@ def make_optimizer(
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trained:
         raise UsageError("no parameter of the model asks for a gradient: there is nothing to train")
+    signs = _not_decayed(model)
+    decayed = [p for p in trained if p.ndim >= 2 and id(p) not in signs]
+    others = [p for p in trained if p.ndim < 2 or id(p) in signs]
     groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
     ]
     try:
         return make([group for group in groups if group["params"]], lr=learning_rate, **options)
     except (ValueError, TypeError) as error:
         raise UsageError(f"the optimizer {name!r} refuses {dict(options)}: {error}") from error
+
+
+def _not_decayed(model: nn.Module) -> set[int]:
+    """The latent weights, by `id`, behind steps that weight decay would spoil."""
+    found = latents(model)
+    return {
+        id(found[name])
+        for name, steps in chains(model).items()
+        if not all(step.decays for step in steps)
+    }

@@ -21,6 +21,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "resnet44": partial(ResNet, 44),
     "resnet56": partial(ResNet, 56),
     "resnet110": partial(ResNet, 110),
+    "resnet20-wide": partial(ResNet, 20, width=2),
     "resnet20-projection": ProjectionResNet,
     "ptb-lstm": LanguageLSTM,
     "vgg-small": SmallVGG,

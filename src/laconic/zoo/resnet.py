@@ -45,13 +45,16 @@ class BasicBlock(nn.Module):
 class ResNet(nn.Module):
     """CIFAR ResNet of `depth` = 6n + 2 layers: three groups of n blocks with 16, 32, 64 channels.
 
+    With a `width` of 2 or more every layer but the first input and the classes has so many times
+    the channels, as WRPN (arXiv:1709.01134) widens networks of low precision.
+
     Parameters: 269,722 at depth 20, 464,154 at 32, 658,586 at 44, 853,018 at 56, 1,727,962 at 110.
     Convolutions and the last layer start as He et al. draw them (arXiv:1502.01852). Module names
     are those of the weights published by akamaster/pytorch_resnet_cifar10, which expect RGB / 255
     less the mean (.485, .456, .406), over the deviation (.229, .224, .225).
 
     Raises:
-        UsageError: the depth is not 6n + 2.
+        UsageError: the depth is not 6n + 2, or the width is below 1.
 
     Examples:
         >>> import torch
@@ -59,19 +62,24 @@ class ResNet(nn.Module):
         torch.Size([2, 10])
     """
 
-    def __init__(self, depth: int) -> None:
+    def __init__(self, depth: int, width: int = 1) -> None:
         super().__init__()
         blocks, rest = divmod(depth - 2, 6)
         if blocks < 1 or rest:
             raise UsageError(
                 f"no CIFAR ResNet has depth {depth}; the depth is 6n + 2: 8, 14, 20, 32, …"
             )
-        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = _group(BasicBlock, 16, 16, blocks, stride=1)
-        self.layer2 = _group(BasicBlock, 16, 32, blocks, stride=2)
-        self.layer3 = _group(BasicBlock, 32, 64, blocks, stride=2)
-        self.linear = nn.Linear(64, 10)
+        if width < 1:
+            raise UsageError(
+                f"width {width} leaves no channel; 1 is the paper's, 2 is twice as wide"
+            )
+        first, second, third = 16 * width, 32 * width, 64 * width
+        self.conv1 = nn.Conv2d(3, first, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(first)
+        self.layer1 = _group(BasicBlock, first, first, blocks, stride=1)
+        self.layer2 = _group(BasicBlock, first, second, blocks, stride=2)
+        self.layer3 = _group(BasicBlock, second, third, blocks, stride=2)
+        self.linear = nn.Linear(third, 10)
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 nn.init.kaiming_normal_(module.weight)

@@ -43,8 +43,8 @@ def resolve_model(text: str) -> nn.Module:
         Traceback (most recent call last):
         ...
         laconic.errors.UsageError: the zoo has no model 'lenet6'; it has: lenet-300-100, lenet5, \
-lenet5-wide, resnet20, resnet32, resnet44, resnet56, resnet110, resnet20-projection, ptb-lstm, \
-vgg-small
+lenet5-wide, resnet20, resnet32, resnet44, resnet56, resnet110, resnet20-wide, \
+resnet20-projection, ptb-lstm, vgg-small
     """
     made = _make(text, MODELS, "model")
     if not isinstance(made, nn.Module):
