@@ -41,7 +41,7 @@ def test_the_python_of_the_page_on_running_runs(tmp_path, monkeypatch, capsys):
     assert "Value(name='input'" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/pruning.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/pruning.md", "docs/quantization.md"])
 def test_the_recipes_of_a_page_are_valid(name):
     from laconic.recipe import parse
 

@@ -222,6 +222,33 @@ def test_training_through_each_grid_learns(step):
         assert len(network.weight.abs().unique()) <= (2 if step is Ternary else 1)
 
 
+class Stopped(BaseException):
+    """Stands for a kill."""
+
+
+def test_a_training_that_was_killed_goes_on_with_the_same_draws(tmp_path):
+    task, _, _ = separable()
+
+    def stop(progress):
+        if progress.epoch == 3:
+            raise Stopped
+
+    def train(network, file, on_progress=None):
+        fit(network, task, epochs=4, learning_rate=0.05, callbacks=[Follow(seed=5)],
+            checkpoint=tmp_path / file, on_progress=on_progress)  # fmt: skip
+        return latent(network).detach()
+
+    networks = []
+    for _ in range(3):
+        torch.manual_seed(0)
+        networks.append(nn.Linear(8, 2))
+        represent(networks[-1], StochasticSign())
+    whole = train(networks[0], "whole")
+    with pytest.raises(Stopped):
+        train(networks[1], "half", stop)
+    assert torch.equal(train(networks[2], "half"), whole)
+
+
 def test_a_network_without_such_grids_has_no_followers():
     layer = nn.Linear(2, 2)
     represent(layer, Prune(0.5))

@@ -69,6 +69,19 @@ def test_no_clip_has_a_smaller_error_than_the_one_that_looks_for_it(kind, bits, 
         assert best < error(kind(bits, axis=axis), weight)
 
 
+@pytest.mark.parametrize("bits", [2, 3, 5])
+@pytest.mark.parametrize("kind", [Uniform, UniformFull])
+def test_the_least_error_is_that_of_brute_force(kind, bits):
+    sample, grid = laplace(1, 3000), kind(bits)
+    peak = sample.abs().max()
+    tried = [peak * i / 400 for i in range(4, 401)]
+    searched = min(float(squared_error(sample, -end[None], end[None], grid)) for end in tried)
+    found = float(squared_error(sample, *clip_ends("mse", sample, grid), grid))
+    assert found <= 1.003 * searched
+    for name in ("aciq-laplace", "aciq-gauss", "sigma", "percentile"):
+        assert found < 0.9999 * float(squared_error(sample, *clip_ends(name, sample, grid), grid))
+
+
 @pytest.mark.parametrize("folded", [False, True], ids=["both signs", "behind a ReLU"])
 @pytest.mark.parametrize("bits", [2, 3, 4, 6, 8, 16])
 @pytest.mark.parametrize(
