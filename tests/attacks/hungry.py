@@ -162,7 +162,11 @@ GRIDS = {
     "product codes of sixteen stages": (
         one(
             (2**12, 2**6),
-            PRODUCTS + b"\x10\1" + varint(2**10 - 1) + numbers(planes(2)) + blocks([constant(0)] * 4),
+            PRODUCTS
+            + b"\x10\1"
+            + varint(2**10 - 1)
+            + numbers(planes(2))
+            + blocks([constant(0)] * 4),
             dtype=F16,
         ),
         2**19,

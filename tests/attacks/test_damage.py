@@ -16,6 +16,7 @@ from laconic.errors import FormatError
 from laconic.pack import export_onnx, load
 
 SMALL = (Path(__file__).parents[1] / "golden" / "version-2.lac").read_bytes()
+PRODUCTS = (Path(__file__).parents[1] / "golden" / "version-2-products.lac").read_bytes()
 
 
 def open_and_verify(data):
@@ -172,3 +173,21 @@ def test_random_headers_behind_a_right_checksum_raise_nothing_else():
             data[rng.integers(9, end)] = rng.integers(256)
         data[3:7] = crc(data[7:end])
         outcome(bytes(data))
+
+
+def test_a_flipped_bit_of_product_codes_behind_a_right_checksum_raises_nothing_else():
+    parts = apart(PRODUCTS)
+    assert outcome(parts.joined()) == ""
+    refused = read = 0
+    for place, (*what, payload) in enumerate(parts.tensors):
+        for bit in range(8 * len(payload)):
+            tensors = list(parts.tensors)
+            tensors[place] = *what, flipped(payload, bit)
+            said = outcome(Parts(tensors, dict(parts.sections)).joined())
+            refused, read = refused + bool(said), read + (not said)
+        for length in range(len(payload)):
+            tensors[place] = *what, payload[:length]
+            assert outcome(Parts(tensors, dict(parts.sections)).joined())
+    # Bits of the codebooks' numbers may change; those of counts and codes mostly not.
+    assert refused
+    assert read

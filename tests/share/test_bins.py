@@ -48,7 +48,7 @@ def test_an_outlier_of_1e30_leaves_the_others_in_the_bin_of_zero():
 
 @pytest.mark.parametrize("width", [0.0, -1.0, float("inf"), float("nan")])
 def test_what_is_no_width_is_refused(width):
-    with pytest.raises(UsageError, match="is not positive; 0.5 root mean squares is a usual one"):
+    with pytest.raises(UsageError, match=r"is not positive; 0\.5 root mean squares is a usual one"):
         ShareBins(width=width)
 
 

@@ -144,7 +144,7 @@ def test_more_bits_than_the_optimal_start_has_tables_for_are_refused():
 
 
 def test_importances_move_the_centroids_to_the_weights_that_matter():
-    """arXiv:1612.01543, equation 7: c = Σ h w / Σ h."""
+    """arXiv:1612.01543: c = Σ h w / Σ h."""
     weight, importances = gaussian(50, 50), gaussian(50, 50, seed=1).square()
     step = Share(bits=3, start="optimal").by(importances)
     step.fit(weight)

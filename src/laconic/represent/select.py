@@ -28,6 +28,7 @@ def select_places(model: nn.Module, kept: Mapping[str, Places]) -> None:
 
     Raises:
         MismatchError: no tensor has such a name, or it is too small for these indices.
+        UnsupportedError: a step cannot go on without these places, by name; nothing was changed.
 
     Examples:
         >>> layer = nn.Linear(3, 2)
@@ -38,6 +39,9 @@ def select_places(model: nn.Module, kept: Mapping[str, Places]) -> None:
     holders = _holders(model)
     fold_foreign(model, [name for name in kept if name in holders])
     holders = _holders(model)
+    for name, places in kept.items():
+        if name in holders:
+            _check_chain(name, *holders[name], places)
     made: dict[int, Tensor] = {}
     for name, places in kept.items():
         if name not in holders:
@@ -124,6 +128,17 @@ def _cut(name: str, tensor: Tensor, places: Places) -> Tensor:
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(value, requires_grad=tensor.requires_grad)
     return value
+
+
+def _check_chain(name: str, module: nn.Module, key: str, places: Places) -> None:
+    """Let each step refuse to lose places."""
+    for step in chain(module, key):
+        for learnt in step.learnt:
+            for dim in places:
+                try:
+                    step.along(learnt, dim)
+                except UnsupportedError as error:
+                    raise UnsupportedError(f"{name}: {error}") from error
 
 
 def _cut_chain(module: nn.Module, key: str, places: Places) -> None:

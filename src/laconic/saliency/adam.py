@@ -15,7 +15,7 @@ from laconic.saliency.saliency import Scores
 
 
 class AdamMoment(Importance):
-    """``b_i = √v̂_i``: Choi, El-Khamy, Lee, arXiv:1612.01543, section 3.5.
+    """``b_i = √v̂_i``: Choi, El-Khamy, Lee, arXiv:1612.01543.
 
     v is Adam's second moment, ``v ← β₂ v + (1 - β₂) g²`` with the gradient of each batch's mean
     loss, and ``v̂ = v / (1 - β₂^t)``. The paper takes what Adam has at hand when a training ends;

@@ -16,7 +16,7 @@ MOST_BINS = 2**16 - 1
 class ShareBins(Codebook):
     """Cuts the line into bins of equal width; a weight takes the mean of its bin, or the weighted.
 
-    Choi, El-Khamy, Lee, arXiv:1612.01543, section 4.2: at a low rate uniform bins and an entropy
+    Choi, El-Khamy, Lee, arXiv:1612.01543: at a low rate uniform bins and an entropy
     code come near the best quantizer of that entropy; the values of the bins are means,
     ``Σ h w / Σ h`` with `by`, and are trained like other centroids. The bins are centred at
     multiples of their width. A departure: weights in the bin round zero become zero, so that they

@@ -24,7 +24,7 @@ CHUNK = 2**15
 class ShareEntropy(Share):
     """Gives each weight the value whose squared error and bits together cost least (ECSQ).
 
-    Choi, El-Khamy, Lee, arXiv:1612.01543, section 4.3, after Chou, Lookabaugh, Gray, 1989:
+    Choi, El-Khamy, Lee, arXiv:1612.01543, after Chou, Lookabaugh, Gray, 1989:
     ``argmin_k h (w - c_k)² - λ log2 p_k``, then ``c_k = Σ h w / Σ h`` and the frequencies p_k
     anew, values that nobody takes are dropped, until the Lagrangian falls no more; it never rises.
     Departures: zero is a value too, with c_0 = 0 and the pruned weights in its p_0, so that small

@@ -15,7 +15,7 @@ from laconic.share.codebook import Codebook
 def plan_jointly(steps: Mapping[str, Codebook], weights: Mapping[str, Tensor]) -> None:
     """Choose one codebook for several weights; the next `fit` of each step takes its part.
 
-    Choi, El-Khamy, Lee, arXiv:1612.01543, section 3.4: the weights of all layers are clustered
+    Choi, El-Khamy, Lee, arXiv:1612.01543: the weights of all layers are clustered
     together, which with importances gives more values to the layers that matter more. They train
     these values together; here each weight has its own copy, which training moves on, as a file
     stores each weight's table anyway (only the values that the weight has).

@@ -55,7 +55,7 @@ def kmeans(
     """Centroids of Lloyd's algorithm on a line, ascending.
 
     With weights h the squared error is ``Σ h (w - c)²`` and a centroid ``Σ h w / Σ h`` (Choi et
-    al., arXiv:1612.01543, equation 7), the plain mean where all its h are 0.
+    al., arXiv:1612.01543), the plain mean where all its h are 0.
 
     An empty cluster gets half of the one with the largest squared error; fewer centroids than
     asked for come back only when there are fewer distinct values.

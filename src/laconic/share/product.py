@@ -152,7 +152,7 @@ class Segments(Grid):
 class Product(Segments):
     """Product quantization: k-means of the sub-vectors in each column segment of a matrix.
 
-    Gong, Liu, Yang, Bourdev, arXiv:1412.6115, section 3.3: ``W = [W¹, …, Wˢ]``, and the rows of
+    Gong, Liu, Yang, Bourdev, arXiv:1412.6115: ``W = [W¹, …, Wˢ]``, and the rows of
     each ``Wⁱ``, of m × `length`, take the nearest of its own 2^bits - 1 centroids (and zero). It
     pays where rows are many more than centroids: the codebooks hold as many numbers as that many
     rows.
@@ -180,7 +180,7 @@ class Product(Segments):
 class Residual(Segments):
     """Residual quantization: what a codebook leaves is quantized by the next, and they are added.
 
-    Gong, Liu, Yang, Bourdev, arXiv:1412.6115, section 3.4: ``w ≈ c¹ + c² + … + cᵗ``, each the
+    Gong, Liu, Yang, Bourdev, arXiv:1412.6115: ``w ≈ c¹ + c² + … + cᵗ``, each the
     nearest centroid of the residual that the ones before it left. The paper's vectors are whole
     rows; here any `length` that divides the row, the row's own among them.
 

@@ -28,7 +28,7 @@ class Moment(Protocol):
 
 
 class Recluster:
-    """A callback that finds the centroids of `ShareNearest` steps anew: train, cluster, tie, repeat.
+    """Finds the centroids of `ShareNearest` steps anew in training: train, cluster, tie, repeat.
 
     Every `every` updates k-means runs over the latent weights, which training has moved on; their
     nearest centroids tie them again. Between two clusterings, and after the last, the centroids

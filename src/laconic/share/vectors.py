@@ -15,9 +15,9 @@ CHUNK = 2**14
 def vector_kmeans(points: Floats, clusters: int) -> tuple[Floats, NDArray[np.int64]]:
     """Centroids of Lloyd's algorithm, and which of them each point has.
 
-    It begins with k-means++ (Arthur, Vassilvitskii, SODA 2007), with the same draws every time. A
-    cluster that runs empty takes the point that is worst off. Where there are no more distinct
-    points than clusters, these are the centroids.
+    It begins with greedy k-means++ (Arthur, Vassilvitskii, SODA 2007), with the same draws every
+    time. A cluster that runs empty takes the point that is worst off. Where there are no more
+    distinct points than clusters, these are the centroids.
 
     Args:
         points: ``[count, length]``, finite, at least one.
@@ -49,15 +49,23 @@ def vector_kmeans(points: Floats, clusters: int) -> tuple[Floats, NDArray[np.int
 
 
 def _spread(points: Floats, clusters: int) -> NDArray[np.int64]:
-    """Points drawn one by one, each as likely as its squared distance to those before."""
+    """Points drawn one by one, each as likely as its squared distance to those before.
+
+    Of a few draws the one stays that leaves the smallest sum of squares.
+    """
     generator = np.random.default_rng(0)
+    draws = 2 + int(np.log(clusters))
     drawn = [int(generator.integers(len(points)))]
-    distances = np.full(len(points), np.inf)
+    distances = np.square(points - points[drawn[0]]).sum(1)
     while len(drawn) < clusters:
-        distances = np.minimum(distances, np.square(points - points[drawn[-1]]).sum(1))
         sums = np.cumsum(distances / max(distances.max(), np.finfo(np.float64).tiny))
-        place = np.searchsorted(sums, generator.random() * sums[-1], side="right")
-        drawn.append(int(min(place, len(points) - 1)))
+        places = np.searchsorted(sums, generator.random(draws) * sums[-1], side="right")
+        places = np.minimum(places, len(points) - 1)
+        left = np.square(points[None] - points[places, None]).sum(2)
+        left = np.minimum(left, distances)
+        best = int(left.sum(1).argmin())
+        drawn.append(int(places[best]))
+        distances = left[best]
     return np.array(drawn)
 
 

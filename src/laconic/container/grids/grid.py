@@ -62,12 +62,12 @@ class FileGrid(ABC):
     def values(
         self, codes: NDArray[Any], tables: Tables, dtype: str, shape: Shape, start: int = 0
     ) -> Bits:
-        """The bits of the values that `codes` stand for, in the shape of `codes` (or, of a grid that
-        is `whole`, of the tensor).
+        """The bits of the values that `codes` stand for, in the shape of `codes`.
+
+        Of a grid that is `whole`: of all codes, in the shape of the tensor.
 
         Args:
-            codes: a run of the codes of a tensor of `shape`, in C order; all of them by default, and
-                where the grid is `whole`.
+            codes: a run of the codes of a tensor of `shape`, in C order; all by default.
             tables: the tensor's.
             dtype: the tensor's.
             shape: of the whole tensor.

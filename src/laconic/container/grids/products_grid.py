@@ -116,4 +116,4 @@ def _sum(parts: Iterable[Bits], dtype: str) -> Bits:
             total = total + from_bits(part, dtype).astype(total.dtype)
         if dtype == "F64":
             return total.view("<u8")
-        return rounded_products(total, np.float32(1), dtype, dtype)
+        return rounded_products(total, np.ones(1, np.float32), dtype, dtype)
