@@ -54,8 +54,9 @@ class StochasticSign(Sign):
 
     Courbariaux, Bengio, David, arXiv:1511.00363, equations 2 and 3. `Follow` draws before each
     step, so that every process and a training that was killed have the same signs; without it, and
-    in eval mode always, this is `Sign`. Departure: the paper tests this form with the latent
-    weights; a file of signs is tested with the signs (its first method).
+    in eval mode always, this is `Sign`. BatchNorm has seen what was drawn: measure its statistics
+    again behind the training (stage ``recalibrate``). Departure: the paper tests this form with the
+    latent weights; a file of signs is tested with the signs (its first method).
 
     Examples:
         >>> step = StochasticSign()

@@ -38,7 +38,8 @@ class WRPN(FixedGrid):
 
     Mishra, Nurvitadhi, Cook, Marr, arXiv:1709.01134, section 4: ``w = round(clip(w, −1, 1) ·
     (2^(k−1) − 1)) / (2^(k−1) − 1)``, gradients straight through. The scale is that of the range,
-    not of the weights: what is below half a step becomes 0. The paper widens layers (2 to 3 times
+    not of the weights: what is below half a step becomes 0, so that a layer in front of a BatchNorm
+    may want to be multiplied first, which that takes back. The paper widens layers (2 to 3 times
     the filters) to win back what low precision loses; the zoo has wide networks.
 
     Args:
