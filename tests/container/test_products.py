@@ -77,7 +77,7 @@ def test_rows_of_product_codes_repeat():
 
 def test_codes_in_blocks_are_read_in_threads():
     codes = RNG.integers(0, 3, (1, 2**21 + 5, 1)).astype("i1")
-    tensor = products("w", codes, books("F16", 1, 1, 2, 1), (2**21 + 5, 1), "F16")
+    tensor = products("w", codes, books("F16", 1, 1, 2, 2), (2**21 + 5, 2), "F16")
     with LacFile(pack_bytes([tensor], {}), threads=2) as file:
         assert file.coder("w") == "blocks"
         np.testing.assert_array_equal(file.bits("w"), tensor.bits)

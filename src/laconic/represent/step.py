@@ -95,7 +95,8 @@ class Grid(Step):
     """
 
     form: ClassVar[FileForm] = "codebook"
-    """How a file keeps the values: a table of them, integers times a scale, or what is smallest."""
+    """How a file keeps the values: a table of them, integers times a scale, codes of
+    runs of values, or what is smallest."""
 
     @abstractmethod
     def codes(self, weight: Tensor) -> Tensor:
@@ -103,7 +104,7 @@ class Grid(Step):
 
     @abstractmethod
     def values(self, codes: Tensor) -> Tensor:
-        """The floats that `codes` stand for."""
+        """The floats that `codes` stand for; of product codes as a matrix, ``[rows, columns]``."""
 
     def tables(self) -> dict[str, Tensor]:
         """What the file's form needs beside the codes (``scale`` and ``axis`` for uniform)."""
