@@ -51,6 +51,7 @@ EXAMPLES = {
     "dynamic-fixed-point": [{}, {"bits": 4}],
     "narrow": [{"format": "bfloat16"}, {"format": "float16"}, {"format": "e4m3"},
                {"format": "e5m2"}],
+    "lsq": [{"bits": 2}, {"bits": 8}],
 }  # fmt: skip
 STEPS = step_names()
 ALL = [(name, arguments) for name, examples in EXAMPLES.items() for arguments in examples]

@@ -32,6 +32,8 @@ class ActivationQuantizer(nn.Module, ABC):
     """Names of the buffers and parameters that calibration sets."""
     unpacked: ClassVar[tuple[str, ...]] = ()
     """Those of them that training alone needs: no file holds them."""
+    scales_outputs: ClassVar[bool] = False
+    """Whether it also changes what its layer gives, by `scale_output`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,6 +57,10 @@ class ActivationQuantizer(nn.Module, ABC):
         Raises:
             UsageError: nothing was seen, or only a constant; the calibration adds the name.
         """
+
+    def scale_output(self, layer: nn.Module, result: Tensor) -> Tensor:
+        """What becomes of the layer's result, where `scales_outputs` says so."""
+        return result
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -149,6 +155,8 @@ def put(layer: nn.Module, quantizer: ActivationQuantizer, place: str = "input") 
     setattr(layer, _child(place), quantizer)
     if place == "input" and quantize_input not in layer._forward_pre_hooks.values():
         layer.register_forward_pre_hook(quantize_input, with_kwargs=True)
+    if quantizer.scales_outputs and scale_output not in layer._forward_hooks.values():
+        layer.register_forward_hook(scale_output)
     if place == "output" and quantize_output not in layer._forward_hooks.values():
         layer.register_forward_hook(quantize_output)
 
@@ -174,6 +182,7 @@ def detach(model: nn.Module, layers: str | list[str] = "*") -> list[str]:
         for hooks, own in (
             (layer._forward_pre_hooks, quantize_input),
             (layer._forward_hooks, quantize_output),
+            (layer._forward_hooks, scale_output),
         ):
             for key in [key for key, hook in hooks.items() if hook is own]:
                 del hooks[key]
@@ -246,6 +255,12 @@ def quantize_output(layer: nn.Module, arguments: tuple[Any, ...], result: Any) -
     if isinstance(result, tuple):
         return (pass_through(quantizer, result[0]), *result[1:])
     return pass_through(quantizer, result)
+
+
+def scale_output(layer: nn.Module, arguments: tuple[Any, ...], result: Any) -> Any:
+    """The hook behind a layer whose quantizer of inputs also scales outputs."""
+    quantizer: Any = layer.input_quantizer
+    return quantizer.scale_output(layer, result) if quantizer.scales_outputs else result
 
 
 def pass_through(quantizer: ActivationQuantizer, values: Tensor) -> Tensor:

@@ -19,7 +19,53 @@ BYTE = 8
 OBSERVERS = ("ema", "min-max")
 
 
-class Static(ActivationQuantizer):
+class OnGrid(ActivationQuantizer):
+    """What has a scale and a zero point: integers from 0 to 2^bits − 1, less z, times the scale.
+
+    In a program of 8 bits or fewer it is QuantizeLinear and DequantizeLinear, behind a Clip where
+    there are fewer than 8; else Div, Round, Clip and Mul. Both compute what torch computes.
+    """
+
+    bits: int
+    scale: Tensor
+    zero_point: Tensor
+
+    @property
+    def most(self) -> int:
+        """The largest integer; the smallest is 0."""
+        return int(2**self.bits - 1)
+
+    def zero_of(self, zero_point: Tensor) -> Tensor:
+        """A zero point in the dtype that a file holds it in."""
+        return zero_point.to(torch.uint8 if self.bits <= BYTE else torch.int32)
+
+    def as_operators(self, values: Tensor) -> Tensor:
+        """The grid values as the program computes them."""
+        zero = self.zero_point.to(torch.float32)
+        if self.bits > BYTE:
+            return to_grid(values, self.scale, -zero, self.most - zero)
+        if self.bits < BYTE:
+            values = torch.clamp(values, -zero * self.scale, (self.most - zero) * self.scale)
+        arguments = (self.scale, self.zero_point)
+        codes = torch.onnx.ops.symbolic(
+            "QuantizeLinear", (values, *arguments), dtype=torch.uint8, shape=values.shape
+        )
+        return torch.onnx.ops.symbolic(
+            "DequantizeLinear", (codes, *arguments), dtype=values.dtype, shape=values.shape
+        )
+
+    def check_loaded(self, name: str, saved: Tensor, path: str) -> None:
+        """A zero point is on the grid, a scale is positive and finite."""
+        if name == "zero_point" and not 0 <= int(saved) <= self.most:
+            raise MismatchError(
+                f"{path}: the zero point {int(saved)} is outside 0..{self.most}, the integers of "
+                f"{self.bits} bits"
+            )
+        if name == "scale" and not (bool(torch.isfinite(saved)) and float(saved) > 0):
+            raise MismatchError(f"{path}: the scale {float(saved):g} is not positive and finite")
+
+
+class Static(OnGrid):
     """``scale · (clamp(round(x / scale) + z, 0, 2^bits − 1) − z)``; the range is known beforehand.
 
     Jacob et al., arXiv:1712.05877, equation 1 and section 3: real value = scale · (q − z), with an
@@ -30,9 +76,6 @@ class Static(ActivationQuantizer):
     Before training a calibration sets the range (so that the paper's start without quantization
     is not needed). With ``observer = "ema"`` the range follows the batches in training, by moving
     averages of their ends, and is frozen in eval mode; with ``"min-max"`` it stays.
-
-    In a program of 8 bits or fewer it is QuantizeLinear and DequantizeLinear, behind a Clip where
-    there are fewer than 8; else Div, Round, Clip and Mul. Both compute what torch computes.
 
     Args:
         bits: 2 to 16.
@@ -54,8 +97,6 @@ class Static(ActivationQuantizer):
 
     learnt: ClassVar[tuple[str, ...]] = ("scale", "zero_point", "low", "high")
     unpacked: ClassVar[tuple[str, ...]] = ("low", "high")
-    scale: Tensor
-    zero_point: Tensor
     low: Tensor | None
     high: Tensor | None
 
@@ -84,11 +125,6 @@ class Static(ActivationQuantizer):
         self.watched: Observer | None = None
         for name in self.learnt:
             self.register_buffer(name, None)
-
-    @property
-    def most(self) -> int:
-        """The largest integer; the smallest is 0."""
-        return int(2**self.bits - 1)
 
     def _grid(self) -> Affine | Uniform:
         return Uniform(self.bits) if self.symmetric else Affine(self.bits)
@@ -127,7 +163,7 @@ class Static(ActivationQuantizer):
         self.scale = torch.where(scale > 0, scale.clamp(min=tiny), 1.0)[0]
         middle = torch.full_like(lowest, 2 ** (self.bits - 1))
         zero_point = middle if self.symmetric else -lowest
-        self.zero_point = zero_point[0].to(torch.uint8 if self.bits <= BYTE else torch.int32)
+        self.zero_point = self.zero_of(zero_point[0])
 
     def forward(self, values: Tensor) -> Tensor:
         """The nearest grid values; in training the range follows the batch first."""
@@ -139,9 +175,9 @@ class Static(ActivationQuantizer):
                 (kept * before[0] + (1 - kept) * low).clamp(max=0.0),
                 (kept * before[1] + (1 - kept) * high).clamp(min=0.0),
             )
+        if torch.onnx.is_in_onnx_export():
+            return self.as_operators(values)
         zero = self.zero_point.to(torch.float32)
-        if torch.onnx.is_in_onnx_export() and self.bits <= BYTE:
-            return self._as_operators(values, zero)
         return to_grid(values, self.scale, -zero, self.most - zero)
 
     def _ends(self) -> tuple[Tensor, Tensor]:
@@ -150,27 +186,6 @@ class Static(ActivationQuantizer):
             zero = self.zero_point.to(torch.float32)
             return -zero * self.scale, (self.most - zero) * self.scale
         return self.low, self.high
-
-    def _as_operators(self, values: Tensor, zero: Tensor) -> Tensor:
-        if self.bits < BYTE:
-            values = torch.clamp(values, -zero * self.scale, (self.most - zero) * self.scale)
-        arguments = (self.scale, self.zero_point)
-        codes = torch.onnx.ops.symbolic(
-            "QuantizeLinear", (values, *arguments), dtype=torch.uint8, shape=values.shape
-        )
-        return torch.onnx.ops.symbolic(
-            "DequantizeLinear", (codes, *arguments), dtype=values.dtype, shape=values.shape
-        )
-
-    def check_loaded(self, name: str, saved: Tensor, path: str) -> None:
-        """A zero point is on the grid, a scale is positive and finite."""
-        if name == "zero_point" and not 0 <= int(saved) <= self.most:
-            raise MismatchError(
-                f"{path}: the zero point {int(saved)} is outside 0..{self.most}, the integers of "
-                f"{self.bits} bits"
-            )
-        if name == "scale" and not (bool(torch.isfinite(saved)) and float(saved) > 0):
-            raise MismatchError(f"{path}: the scale {float(saved):g} is not positive and finite")
 
 
 class Dynamic(ActivationQuantizer):

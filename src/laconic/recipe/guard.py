@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from laconic.errors import StageError
+from laconic.quantize.activation import Described, describe_activations
 from laconic.represent import Grid, Step, chains, plain_state
 
 
@@ -24,6 +25,8 @@ class Snapshot:
     """Weight on a grid → how many values its chain lets it take."""
     grids: dict[str, list[str]]
     """Weight on a grid → the grids, as text."""
+    activations: Described
+    """The quantizers of activations."""
 
 
 def snapshot(model: nn.Module) -> Snapshot:
@@ -37,6 +40,7 @@ def snapshot(model: nn.Module) -> Snapshot:
         {name: _distinct(values[name]) for name in grids},
         {name: _allowed(values[name], found) for name, found in grids.items()},
         {name: [str(grid) for grid in found] for name, found in grids.items()},
+        describe_activations(model),
     )
 
 
@@ -53,8 +57,10 @@ def check(before: Snapshot, model: nn.Module, label: str) -> None:
             back; or a weight left its grid, or has now one of more values.
     """
     after = plain_state(model)
-    if after.keys() == before.values.keys() and all(
-        _same(value, before.values[name]) for name, value in after.items()
+    if (
+        after.keys() == before.values.keys()
+        and describe_activations(model) == before.activations
+        and all(_same(value, before.values[name]) for name, value in after.items())
     ):
         raise StageError(f"{label} changed nothing: every value is what it was before")
     for name, zeros in before.zeros.items():

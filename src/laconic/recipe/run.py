@@ -22,6 +22,7 @@ from laconic.measure.file import measure_file
 from laconic.measure.tensors import tensor_records
 from laconic.measure.versions import versions
 from laconic.pack import capture, pack_model_bytes
+from laconic.quantize.activation import describe_activations
 from laconic.recipe import guard
 from laconic.recipe.beforehand import (
     check_lengths,
@@ -135,7 +136,7 @@ def fingerprint(model: nn.Module) -> str:
 
 @dataclass
 class _Run:
-    """One run on its way; `program` is captured again after each cut."""
+    """One run on its way; `program` is captured again where the network computes otherwise."""
 
     model: nn.Module
     fresh: nn.Module
@@ -146,8 +147,8 @@ class _Run:
     watcher: Watcher
     fabric: Fabric
     program: Program | None = None
-    captured_cuts: int = 0
-    """How many cuts the network had when the program was captured."""
+    captured: tuple[int, str] = (0, "")
+    """Cuts that the network had when the program was captured, and quantizers of activations."""
 
     def go_on(self) -> None:
         """Do the stages that have no receipt yet."""
@@ -227,9 +228,9 @@ class _Run:
     def packed(self) -> bytes:
         """The network as it stands, as a ``.lac`` file."""
         example = self.task.example_input
-        made = len(cuts(self.model))
-        if self.program is None or made != self.captured_cuts:
-            self.program, self.captured_cuts = capture(self.model, example), made
+        form = len(cuts(self.model)), repr(describe_activations(self.model))
+        if self.program is None or form != self.captured:
+            self.program, self.captured = capture(self.model, example), form
         return pack_model_bytes(self.model, example_input=example, program=self.program)
 
     def _measure(

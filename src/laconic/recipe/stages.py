@@ -8,7 +8,16 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from laconic.errors import UsageError
-from laconic.recipe import architecture, compensation, cutting, greedy, pruning, sharing, training
+from laconic.recipe import (
+    architecture,
+    compensation,
+    cutting,
+    greedy,
+    pruning,
+    quantizing,
+    sharing,
+    training,
+)
 from laconic.recipe.arguments import check_choices, with_arguments_of
 from laconic.recipe.context import Arguments, Context, Layers, by_layer
 from laconic.represent import Step, represent_layers
@@ -63,6 +72,7 @@ def installed(own: Iterable[str]) -> dict[str, Callable[..., None]]:
 _OWN: dict[str, Callable[..., None]] = {
     **{kind: step_stage(kind, step) for kind, step in step_names().items()},
     **pruning.STAGES,
+    **quantizing.STAGES,
     **sharing.STAGES,
     **training.STAGES,
     **cutting.STAGES,
@@ -76,6 +86,7 @@ STAGES: dict[str, Callable[..., None]] = {**_OWN, **installed(_OWN)}
 CHECKS: dict[str, Callable[..., None]] = {
     **{kind: partial(check_step, step) for kind, step in step_names().items()},
     **pruning.CHECKS,
+    **quantizing.CHECKS,
     **sharing.CHECKS,
     **training.CHECKS,
     **cutting.CHECKS,
@@ -88,6 +99,7 @@ CHECKS: dict[str, Callable[..., None]] = {
 PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
     **{kind: lambda arguments: [arguments] for kind in step_names()},
     **pruning.PATTERNS,
+    **quantizing.PATTERNS,
     **sharing.PATTERNS,
     **training.PATTERNS,
     **cutting.PATTERNS,
@@ -107,8 +119,8 @@ REHEARSALS: dict[str, Callable[..., None]] = {
 """What a stage does to a network whose weights are not known yet: model and task come first."""
 
 KEEP_SHAPES = {
-    *step_names(), *pruning.STAGES, *sharing.STAGES, *training.STAGES, *compensation.STAGES,
-    "remove-layers", "recalibrate",
+    *step_names(), *pruning.STAGES, *quantizing.STAGES,
+    *sharing.STAGES, *training.STAGES, *compensation.STAGES, "remove-layers", "recalibrate",
 }  # fmt: skip
 """Stages behind which every weight has the shape that a rehearsal says."""
 

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from laconic.errors import DataError, MismatchError, StageError
+from laconic.quantize.activation import describe_activations, rebuild_activations
+from laconic.quantize.kinds import activation_classes
 from laconic.represent import chains, description, rebuild
 from laconic.surgery import Cut, apply_cut, cuts
 from laconic.train.steps import step_classes
@@ -107,7 +109,7 @@ def load(path: str | os.PathLike[str], fingerprint: Described) -> Checkpoint:
 
 
 def save_model(path: str | os.PathLike[str], model: nn.Module) -> None:
-    """Write a model's weights, chains and cuts; `load_model` puts all on a fresh model.
+    """Write a model's weights, chains, quantizers and cuts; `load_model` puts them on a fresh one.
 
     Unlike a ``.lac`` file it keeps the latent weights, so training can go on. Tied weights are
     written once.
@@ -119,6 +121,7 @@ def save_model(path: str | os.PathLike[str], model: nn.Module) -> None:
     about = {
         "chains": description(model),
         "cuts": [cut.as_json() for cut in cuts(model)],
+        "activations": describe_activations(model),
     }
     write_tensors(path, model.state_dict(keep_vars=True), about)
 
@@ -157,6 +160,7 @@ def load_model(path: str | os.PathLike[str], model: nn.Module) -> None:
         apply_cut(model, Cut.from_json(cut))
     _tie(model, tensors)
     rebuild(model, about["chains"], step_classes())
+    rebuild_activations(model, about.get("activations", []), activation_classes())
     _load_state(str(path), model, tensors)
 
 

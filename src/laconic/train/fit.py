@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from laconic.errors import UsageError
+from laconic.quantize.activation import describe_activations
 from laconic.represent import description
 from laconic.train import checkpoint as checkpoints
 from laconic.train.callback import Callback
@@ -119,6 +120,7 @@ def fit(
         "steps": steps,
         "processes": fabric.world_size,
         "chains": description(model),
+        "activations": describe_activations(model),
     }
     loop = Loop(
         model, task, objective, made, fabric, factor, learning_rate, clip_norm, epochs, steps,
