@@ -39,6 +39,7 @@ EXAMPLES = {
     "uniform": [{"bits": 2}, {"bits": 8}, {"bits": 16}, {"bits": 4, "axis": 0},
                 {"bits": 3, "clip": "mse"}],
     "uniform-full": [{"bits": 2}, {"bits": 8, "axis": 0, "clip": "sigma:2"}],
+    "spaced": [{"spacing": 0.25}, {"spacing": 0.01}],
     "affine": [{"bits": 2}, {"bits": 8}, {"bits": 16}, {"bits": 3, "axis": 0},
                {"bits": 4, "clip": "aciq-laplace"}],
     "sign": [{}],
@@ -81,6 +82,8 @@ def refusal(example, weight):
         return f"a row of {row} weights cannot be cut into groups of {arguments['m']}"
     if name == "prune-patterns" and (weight.ndim != 4 or weight.shape[2:] != (3, 3)):
         return "has no 3x3 kernels"
+    if name == "spaced" and weight.any() and weight.abs().max() > 2**23 * arguments["spacing"]:
+        return r"spacings of .* codes go up to 2\^23"
     if name in ("product", "residual"):
         return refused_segments(weight, row, arguments["length"])
     if name == "threshold" and weight.any() and weight.abs().max() < arguments["below"]:
@@ -112,6 +115,8 @@ def becomes_zero(name, arguments):
         return 0.5 / (2 ** (arguments["bits"] - 1) - 1)
     if name == "fixed-point":
         return 0.5 / 2 ** arguments["fraction_bits"]
+    if name == "spaced":
+        return arguments["spacing"] / 2
     if name == "narrow":
         smallest = {"bfloat16": 2.0**-133, "float16": 2.0**-24, "e4m3": 2.0**-9, "e5m2": 2.0**-16}
         return smallest[arguments["format"]] / 2

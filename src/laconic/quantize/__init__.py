@@ -1,3 +1,4 @@
+"""Grids of equally spaced values, for weights and for activations."""
 
 from laconic.quantize.activation import (
     ActivationQuantizer,
@@ -28,6 +29,7 @@ from laconic.quantize.lsq import LSQ
 from laconic.quantize.narrow import FORMATS, Narrow
 from laconic.quantize.penalty import PENALTIES, ValuePenalty, check_penalty
 from laconic.quantize.scaled import LinearGrid, ScaledGrid
+from laconic.quantize.spaced import Spaced
 from laconic.quantize.uniform import Affine, Uniform, UniformFull, UniformGrid
 from laconic.represent import Step
 
@@ -35,6 +37,7 @@ STEPS: dict[str, type[Step]] = {
     "uniform": Uniform,
     "uniform-full": UniformFull,
     "affine": Affine,
+    "spaced": Spaced,
     "sign": Sign,
     "stochastic-sign": StochasticSign,
     "binary": Binary,
@@ -75,6 +78,7 @@ __all__ = [
     "ScaledGrid",
     "Sign",
     "SignActivation",
+    "Spaced",
     "Static",
     "StochasticSign",
     "Ternary",

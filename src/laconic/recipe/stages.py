@@ -15,7 +15,9 @@ from laconic.recipe import (
     greedy,
     pruning,
     quantizing,
+    rounding,
     sharing,
+    smallest,
     training,
 )
 from laconic.recipe.arguments import check_choices, with_arguments_of
@@ -73,6 +75,8 @@ _OWN: dict[str, Callable[..., None]] = {
     **{kind: step_stage(kind, step) for kind, step in step_names().items()},
     **pruning.STAGES,
     **quantizing.STAGES,
+    **rounding.STAGES,
+    **smallest.STAGES,
     **sharing.STAGES,
     **training.STAGES,
     **cutting.STAGES,
@@ -87,6 +91,8 @@ CHECKS: dict[str, Callable[..., None]] = {
     **{kind: partial(check_step, step) for kind, step in step_names().items()},
     **pruning.CHECKS,
     **quantizing.CHECKS,
+    **rounding.CHECKS,
+    **smallest.CHECKS,
     **sharing.CHECKS,
     **training.CHECKS,
     **cutting.CHECKS,
@@ -100,6 +106,8 @@ PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
     **{kind: lambda arguments: [arguments] for kind in step_names()},
     **pruning.PATTERNS,
     **quantizing.PATTERNS,
+    **rounding.PATTERNS,
+    **smallest.PATTERNS,
     **sharing.PATTERNS,
     **training.PATTERNS,
     **cutting.PATTERNS,
@@ -119,7 +127,7 @@ REHEARSALS: dict[str, Callable[..., None]] = {
 """What a stage does to a network whose weights are not known yet: model and task come first."""
 
 KEEP_SHAPES = {
-    *step_names(), *pruning.STAGES, *quantizing.STAGES,
+    *step_names(), *pruning.STAGES, *quantizing.STAGES, *rounding.STAGES, *smallest.STAGES,
     *sharing.STAGES, *training.STAGES, *compensation.STAGES, "remove-layers", "recalibrate",
 }  # fmt: skip
 """Stages behind which every weight has the shape that a rehearsal says."""

@@ -15,7 +15,7 @@ from laconic.saliency.initial import (
     SmallInit,
     SmallInitSmallFinal,
 )
-from laconic.saliency.inputs import input_hessians
+from laconic.saliency.inputs import input_hessians, readable
 from laconic.saliency.learned import LearnedScores
 from laconic.saliency.lifelong import EWC, MAS, SynapticIntelligence
 from laconic.saliency.magnitude import Magnitude
@@ -23,6 +23,7 @@ from laconic.saliency.movement import Movement
 from laconic.saliency.norms import ChannelSum, L1Norm, L2Norm, RandomChannels
 from laconic.saliency.obd import OBD
 from laconic.saliency.obs import OBS, OBSGreedy
+from laconic.saliency.outputs import output_curvatures
 from laconic.saliency.random import Random
 from laconic.saliency.saliency import Saliency, Scores
 from laconic.saliency.taylor import Taylor
@@ -101,4 +102,6 @@ __all__ = [
     "TrueFisher",
     "Wanda",
     "input_hessians",
+    "output_curvatures",
+    "readable",
 ]

@@ -20,7 +20,8 @@ class AdamMoment(Importance):
     v is Adam's second moment, ``v ← β₂ v + (1 - β₂) g²`` with the gradient of each batch's mean
     loss, and ``v̂ = v / (1 - β₂^t)``. The paper takes what Adam has at hand when a training ends;
     here the network stands still and the examples pass once in the task's batches, so that a
-    network trained elsewhere has it too. Any kind of layer, any loss.
+    network trained elsewhere has it too. Give it as many batches as a training has: the squared
+    gradient of a few is noise, worse than no importance at all. Any kind of layer, any loss.
 
     Args:
         power: see the module.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -115,6 +116,17 @@ def input_hessians(
         identity = torch.eye(products.shape[1]).to(products)
         hessians[name] = products / count + level[:, None, None] * identity
     return hessians
+
+
+def readable(model: nn.Module, names: Sequence[str]) -> list[str]:
+    """Those of the weights whose inputs `input_hessians` can look at, by the kind of layer."""
+    copy, _ = twin(model, names)
+    found = []
+    for name in names:
+        with suppress(UnsupportedError):
+            readers_of(copy, [name], "the input Hessian", one_hot=False)
+            found.append(name)
+    return found
 
 
 def _products(layer: nn.Module, weight: Tensor, rows: Tensor) -> Tensor:

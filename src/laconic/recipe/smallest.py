@@ -1,0 +1,265 @@
+"""The stage `smallest`: spacings of all parameters from one price of a bit, found by bisection."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from laconic.errors import StageError, UsageError
+from laconic.quantize import Spaced
+from laconic.recipe.context import Arguments, Context, Layers
+from laconic.recipe.scoring import training_data
+from laconic.represent import (
+    Grid,
+    chains,
+    latents,
+    matches_layer,
+    plain,
+    represent_layers,
+    weights,
+)
+from laconic.saliency import Data, input_hessians, output_curvatures, readable
+from laconic.solve import Feedback, shifts
+from laconic.train import evaluate
+
+MOST_COLUMNS = 6000
+"""Inputs of a layer up to which errors are fed back; the Hessian of more would not fit."""
+CORRECTED_ON = 128
+"""Examples of the batch on which mean outputs are compared."""
+START = 0.01
+"""Relative output error that is tried first."""
+DOUBLINGS = 12
+"""How often the price is doubled, or halved, before the search gives up."""
+HALVINGS = 4
+"""Of the interval, in the logarithm, once both ends are known: the price to a twelfth."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One parameter, and what its rounding costs."""
+
+    weight: Tensor
+    curvature: float
+    """Of the squared output error in an element, as it counts where others make up for it."""
+    feedback: Feedback | None
+    """Of layers whose inputs are known."""
+
+    def spacing(self, price: float) -> float:
+        """Where another bit an element is worth its price.
+
+        An element rounded to spacing Δ costs ``h Δ²/12``; half the spacing costs a bit more and
+        saves three quarters of that: at the margin ``h Δ² ln 2 / 6 = price``.
+        """
+        largest = float(self.weight.abs().max()) if self.weight.numel() else 0.0
+        if largest == 0:
+            return 1.0
+        wanted = (
+            math.sqrt(6 * price / (math.log(2) * self.curvature)) if self.curvature > 0 else largest
+        )
+        return min(max(wanted, largest / 2**15), largest)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All that the search needs to know of a network, whatever the price."""
+
+    model: nn.Module
+    parts: dict[str, Part]
+    inputs: Tensor
+    energy: float
+    """Mean squared deviation of an example's outputs from their mean over examples, summed."""
+
+    @property
+    def first_price(self) -> float:
+        """At which rounding is expected to cost `START` of the energy."""
+        count = sum(part.weight.numel() for part in self.parts.values())
+        return START * self.energy * 2 * math.log(2) / max(1, count)
+
+    def quantize(self, model: nn.Module, price: float) -> None:
+        """Put the parameters of `model`, a copy of the surveyed network, on their grids."""
+        steps = {name: Spaced(part.spacing(price)) for name, part in self.parts.items()}
+        own = latents(model)
+        many = {name: step for name, step in steps.items() if own[name].ndim > 1}
+        for name, step in many.items():
+            part = self.parts[name]
+            step.fit(part.weight)
+            if part.feedback is not None:
+                kept = part.weight != 0
+                with torch.no_grad():
+                    own[name].copy_(part.feedback.round(part.weight, step, kept))
+        represent_layers(model, {name: Spaced(step.spacing) for name, step in many.items()})
+        for path, shift in shifts(model, self.model, self.inputs).items():
+            if f"{path}.bias" in steps:
+                with torch.no_grad():
+                    own[f"{path}.bias"].add_(shift)
+        few = {name: step for name, step in steps.items() if name not in many}
+        represent_layers(model, few)
+
+
+def survey(context: Context, layers: Layers, examples: int, damping: float) -> Survey:
+    """Look at the network once: curvatures, input Hessians, the energy of its outputs."""
+    model, data = context.model, training_data(context, examples)
+    names = _names(model, layers)
+    if not names:
+        raise UsageError(f"smallest: every parameter that {layers!r} matches is on a grid already")
+    reference = plain(model).eval()
+    diagonals = output_curvatures(model, names, data, context.seed)
+    present = dict(_present(reference, names))
+    many = [name for name in names if 0 < _columns(present[name]) <= MOST_COLUMNS]
+    many = readable(model, many)
+    hessians = input_hessians(model, many, data, damping, "smallest") if many else {}
+    parts = {}
+    for name in names:
+        mean = float(diagonals[name].double().mean())
+        feedback = None
+        if name in hessians:
+            feedback = Feedback(hessians.pop(name))
+            mean *= _share_left(feedback)
+        parts[name] = Part(present[name], mean, feedback)
+    inputs = next(iter(data.batches()))[0][:CORRECTED_ON]
+    return Survey(reference, parts, inputs, _energy(reference, data))
+
+
+def _names(model: nn.Module, layers: Layers) -> list[str]:
+    """Float parameters without a grid."""
+    patterns = [layers] if isinstance(layers, str) else layers
+    weights(model, layers)  # a pattern that matches no layer is an error
+    steps = chains(model)
+    return [
+        name
+        for name, value in latents(model).items()
+        if value.is_floating_point()
+        and any(matches_layer(pattern, name) for pattern in patterns)
+        and not any(isinstance(step, Grid) for step in steps.get(name, []))
+    ]
+
+
+def _present(reference: nn.Module, names: list[str]) -> Iterator[tuple[str, Tensor]]:
+    parameters = dict(reference.named_parameters(remove_duplicate=False))
+    for name in names:
+        yield name, parameters[name].detach()
+
+
+def _columns(weight: Tensor) -> int:
+    return weight[0].numel() if weight.ndim > 1 and len(weight) else 0
+
+
+def _share_left(feedback: Feedback) -> float:
+    """How much less an error costs where the columns behind it make up for it.
+
+    The geometric mean of the conditional curvatures, as rates are logarithms, over the mean of the
+    unconditional ones.
+    """
+    conditional = feedback.curvatures().double()
+    return float((conditional.log().mean(1).exp() / feedback.diagonal.mean(1)).mean())
+
+
+def _energy(reference: nn.Module, data: Data) -> float:
+    outputs = []
+    with torch.no_grad():
+        for inputs, _ in data.batches():
+            outputs.append(reference(inputs).double().flatten(1))
+    whole = torch.cat(outputs)
+    return float((whole - whole.mean(0)).square().sum(1).mean())
+
+
+def smallest_stage(
+    context: Context,
+    *,
+    drop: float,
+    layers: Layers = "*",
+    examples: int = 512,
+    damping: float = 0.01,
+) -> None:
+    """Round every parameter to multiples of a spacing of its own, as coarsely as `drop` allows.
+
+    One price of a bit for the whole network decides all spacings: each parameter gets the one at
+    which another bit is worth its price in squared output error, by the curvature of the outputs
+    (`laconic.saliency.output_curvatures`). Weights whose inputs are known are rounded with
+    feedback (`laconic.solve.Feedback`), means of layers are corrected (`laconic.solve.shifts`).
+    The price is found by bisection on the validation split; nothing is trained.
+
+    Args:
+        context: the run.
+        drop: how much worse the metric may become than that of the network the run was given, on
+            the validation split, in the metric's own unit.
+        layers: whose parameters; biases and scales among them.
+        examples: training examples that are looked at.
+        damping: see `laconic.saliency.input_hessians`.
+
+    Raises:
+        StageError: no price keeps the drop.
+    """
+    fabric, task = context.fabric, context.task
+    worse = -1.0 if task.higher_is_better else 1.0
+    start = context.model if context.start is None else context.start
+    limit = worse * evaluate(start, task, "validation", fabric) + drop
+    found = survey(context, layers, examples, damping)
+
+    def keeps(price: float) -> bool:
+        trial = copy.deepcopy(context.model)
+        found.quantize(trial, price)
+        return worse * evaluate(trial, task, "validation", fabric) <= limit + 1e-9
+
+    found.quantize(context.model, largest_price(keeps, found.first_price))
+
+
+def largest_price(keeps: Callable[[float], bool], first: float) -> float:
+    """The largest price that keeps the drop, to a twelfth of it; it may be asked a dozen times.
+
+    Raises:
+        StageError: none does.
+
+    Examples:
+        >>> found = largest_price(lambda price: price <= 10, 1.0)
+        >>> 9 < found <= 10
+        True
+    """
+    low = high = first
+    if keeps(first):
+        for _ in range(DOUBLINGS):
+            high = 2 * low
+            if not keeps(high):
+                break
+            low = high
+        else:
+            return low
+    else:
+        for _ in range(DOUBLINGS):
+            low = high / 2
+            if keeps(low):
+                break
+            high = low
+        else:
+            raise StageError(
+                "no spacing of the parameters keeps the drop that is allowed; allow more, leave "
+                "sensitive layers out, or give more examples"
+            )
+    for _ in range(HALVINGS):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if keeps(middle) else (low, middle)
+    return low
+
+
+def check_smallest(*, drop: float, layers: Layers, examples: int, damping: float) -> None:
+    """Raise what the stage would raise of these arguments."""
+    if not (drop >= 0 and math.isfinite(drop)):
+        raise UsageError(f"drop {drop:g} is not a number from 0 up; 0.5 is usual, in percent")
+    if examples < 1:
+        raise UsageError(f"smallest looks at {examples} examples; it needs at least 1")
+    if not damping > 0:
+        raise UsageError(f"damping {damping:g} is not positive; 0.01 is usual")
+
+
+STAGES: dict[str, Callable[..., None]] = {"smallest": smallest_stage}
+CHECKS: dict[str, Callable[..., None]] = {"smallest": check_smallest}
+PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
+    "smallest": lambda arguments: [
+        {key: value for key, value in arguments.items() if key == "layers"}
+    ]
+}
