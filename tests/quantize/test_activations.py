@@ -20,9 +20,11 @@ from laconic.quantize.activation import (
 )
 from laconic.quantize.activations import Dynamic, Static
 from laconic.quantize.calibrate import calibrate
-from laconic.represent import plain, plain_state
+from laconic.quantize.uniform import Uniform
+from laconic.represent import plain, plain_state, represent
 from laconic.runtime.executor import NumpyExecutor
 from laconic.runtime.native_executor import NativeExecutor
+from laconic.surgery import remove
 
 
 def network():
@@ -292,3 +294,28 @@ def test_other_dtypes_and_integers_are_refused():
         Static().reach(-3e38, 3e38)
     with pytest.raises(UsageError, match="place is 'middle'; it is one of: input, output"):
         attach(network(), "*", Static, "middle")
+
+
+def test_a_network_with_quantizers_can_still_be_cut():
+    net = quantized()
+    cut = remove(net, rows(2), {"0": [1, 3]})
+    assert sorted(cut.tensors) == ["0.bias", "0.weight", "2.weight"]
+    assert net[2].weight.shape == (3, 3)
+    assert [path for path, _, _ in activations(net)] == ["0", "2"]
+
+
+def test_the_inputs_of_an_lstm_on_12_bits_are_quantized():
+    # ESE: 12-bit linear for weights and activations.
+    torch.manual_seed(0)
+    net = nn.LSTM(6, 5, batch_first=True)
+    for name in ("weight_ih_l0", "weight_hh_l0"):
+        represent(net, Uniform(bits=12), name)
+    x = torch.randn(4, 7, 6, generator=torch.Generator().manual_seed(1))
+    dense = nn.Sequential(net)
+    with torch.no_grad():
+        before = dense(x)[0]
+    assert attach(dense, "0", lambda: Static(bits=12)) == ["0"]
+    calibrate(dense, [x])
+    with torch.no_grad():
+        after = dense.eval()(x)[0]
+    assert 0 < (before - after).abs().max() < 1e-3

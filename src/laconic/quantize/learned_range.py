@@ -130,13 +130,19 @@ class _Pact(torch.autograd.Function):
 class AlphaDecay:
     """A penalty ``λ Σ α²`` over every `PACT` of a network (arXiv:1805.06085, section 3).
 
+    In recipes the penalty ``alpha`` of ``fit``.
+
     Args:
-        strength: λ; the paper takes that of the weight decay.
+        strength: λ, or a table of layers' paths; the paper takes that of the weight decay.
+
+    Raises:
+        UsageError: a strength is not positive.
     """
 
-    def __init__(self, strength: float) -> None:
-        if not strength > 0:
-            raise UsageError(f"strength {strength:g} is not positive; 5e-4 is usual")
+    def __init__(self, strength: float | dict[str, float]) -> None:
+        for value in strength.values() if isinstance(strength, dict) else [strength]:
+            if not value > 0:
+                raise UsageError(f"alpha: strength {value:g} is not positive; 5e-4 is usual")
         self.strength = strength
 
     def __call__(self, model: nn.Module) -> Tensor:
@@ -145,11 +151,15 @@ class AlphaDecay:
         Raises:
             UsageError: no layer has a PACT.
         """
-        found = [q.alpha for _, _, q in activations(model) if isinstance(q, PACT)]
-        alphas = [alpha for alpha in found if alpha is not None]
-        if not alphas:
+        terms = []
+        for path, _, quantizer in activations(model):
+            if isinstance(quantizer, PACT) and quantizer.alpha is not None:
+                given = self.strength
+                own = given.get(path, 0.0) if isinstance(given, dict) else given
+                terms.append(own * quantizer.alpha.square())
+        if not terms:
             raise UsageError("no layer has a PACT whose α could decay; attach some first")
-        return self.strength * torch.stack(alphas).square().sum()
+        return torch.stack(terms).sum()
 
     @property
     def configuration(self) -> dict[str, Any]:

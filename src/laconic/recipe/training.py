@@ -16,7 +16,7 @@ from laconic.prune import (
     check_strengths,
     scaled_dropout,
 )
-from laconic.quantize import PENALTIES, ValuePenalty, check_penalty
+from laconic.quantize import PENALTIES, AlphaDecay, ValuePenalty, check_penalty
 from laconic.recipe.arguments import each_choice
 from laconic.recipe.context import Arguments, Context, by_layer
 from laconic.recipe.loop import check_training, train
@@ -33,6 +33,8 @@ from laconic.recipe.rewind import Keep, check_keep_step, check_rewind, kept_path
 from laconic.represent import represent_layers, weights
 from laconic.train import Penalised, Penalty, TaskLoss
 
+ALPHA = "alpha"
+"""The penalty on the learned ranges of activations, which are no weights."""
 Strengths = dict[str, float | dict[str, float]]
 """Norm → its strength on all weights, or by pattern."""
 
@@ -94,6 +96,8 @@ def fit_stage(
 
 
 def _term(norm: str, strengths: dict[str, float]) -> Penalty:
+    if norm == ALPHA:
+        return AlphaDecay({name.rpartition(".")[0]: own for name, own in strengths.items()})
     kind = ValuePenalty if norm in PENALTIES else WeightPenalty
     return kind(norm, strengths)
 
@@ -152,7 +156,11 @@ def check_fit(
     for given in (penalties, proximal):
         for norm, strength in (given or {}).items():
             check = check_penalty if given is penalties and norm in PENALTIES else check_strengths
-            check(norm, [c["strength"] for c in each_choice({"strength": strength})])
+            values = [c["strength"] for c in each_choice({"strength": strength})]
+            if given is penalties and norm == ALPHA:
+                AlphaDecay({str(place): value for place, value in enumerate(values)})
+            else:
+                check(norm, values)
     if proximal and optimizer != "sgd":
         raise UsageError(
             f"proximal steps leave no weight at zero with {optimizer!r}, which moves each by about "
