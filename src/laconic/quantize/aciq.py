@@ -16,7 +16,7 @@ def laplace_reach(steps: int) -> float:
 
     Examples:
         >>> [round(laplace_reach(2**bits), 3) for bits in (2, 3, 4)]
-        [2.831, 3.897, 5.031]
+        [2.831, 3.897, 5.029]
     """
     return _root(lambda a: a / (3 * steps**2) - math.exp(-a))
 
