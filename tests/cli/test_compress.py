@@ -339,3 +339,48 @@ def test_the_demo_shrinks_lenet5_thirtyfold_and_keeps_its_accuracy(laconic, tmp_
     assert ended.json["outside"]["error_percent"] == pytest.approx(packed["metric"]["test"])
     assert ended.json["outside"]["torch"] is False
     assert (tmp_path / "demo" / "run" / "report.html").exists()
+
+
+def test_without_a_recipe_the_smallest_file_that_keeps_the_metric(laconic, tiny, tmp_path):
+    out = tmp_path / "x.lac"
+    ended = laconic(
+        "compress", f"{tiny}:model", "--task", f"{tiny}:task", "--drop", "1", "-o", out, "--json"
+    )
+    assert ended.code == 0, ended.err
+    dense, last = (ended.json[place] for place in (0, -1))
+    assert last["kind"] == "smallest"
+    assert last["metric"]["validation"] <= dense["metric"]["validation"] + 1
+    assert last["size_bytes"] == out.stat().st_size < dense["size_bytes"] / 2
+
+
+def test_without_data_outputs_on_random_inputs_are_kept(laconic, tiny, tmp_path):
+    out = tmp_path / "x.lac"
+    ended = laconic(
+        "compress", f"{tiny}:model", "--data-free", "--shape", "16", "--drop", "1", "-o", out,
+        "--json",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    last = ended.json[-1]
+    assert last["metric_name"] == "output_error_percent"
+    assert 0 < last["metric"]["validation"] <= 1
+    assert last["metric"]["test"] < 2
+    assert last["size_bytes"] == out.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--task", "t", "--recipe", "demo", "--drop", "1"], "a recipe says what is done"),
+        ([], "give --task, or --data-free with --shape"),
+        (["--task", "t", "--data-free", "--shape", "16"], "give --task, or --data-free with"),
+        (["--data-free"], "--shape and --data-free belong together"),
+        (["--task", "t", "--shape", "16"], "--shape and --data-free belong together"),
+        (["--data-free", "--shape", "3,x"], "--shape 3,x is no list of sizes such as 3,32,32"),
+        (["--data-free", "--shape", "16", "--finetune", "1"], "--finetune trains on the data"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_words_that_contradict_each_other_are_refused(laconic, tiny, tmp_path, words, message):
+    ended = laconic("compress", f"{tiny}:model", "-o", tmp_path / "x.lac", *words)
+    assert ended.code == 2
+    assert message in " ".join(ended.err.split())

@@ -4,25 +4,49 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from laconic.cli import show
-from laconic.cli.options import Json, Model, Task
+from laconic.cli.options import CALLABLE, Json, Model
 from laconic.measure.receipts import Receipt, dense_receipt
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+DROP = 0.5
+"""Without a recipe and without --drop."""
+
 
 def compress(
     model: Model,
-    task: Task,
-    recipe: Annotated[str, typer.Option(help="A built-in recipe's name or a TOML file.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The .lac file to write.", dir_okay=False)
     ],
+    task: Annotated[str | None, typer.Option(help=f"Data, loss and metric: {CALLABLE}.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="A built-in recipe's name or a TOML file.")
+    ] = None,
+    drop: Annotated[
+        float | None,
+        typer.Option(
+            help="Without a recipe: how much worse the metric may become, in its unit; 0.5.",
+            show_default=False,
+        ),
+    ] = None,
+    finetune: Annotated[
+        int, typer.Option(help="Without a recipe: epochs of training at the end.", min=0)
+    ] = 0,
+    data_free: Annotated[
+        bool,
+        typer.Option(
+            "--data-free", help="No task: DROP percent of squared output error on random inputs."
+        ),
+    ] = False,
+    shape: Annotated[
+        str | None, typer.Option(help="With --data-free: of one input, such as 3,32,32.")
+    ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(help="Start from these weights (.safetensors).", exists=True, dir_okay=False),
@@ -37,44 +61,75 @@ def compress(
     threads: Annotated[int | None, typer.Option(help="Threads to compute with.", min=1)] = None,
     json: Json = False,
 ) -> None:
-    """Compress a network by a recipe: prune, share, quantize, fine-tune, pack.
+    """Compress a network: by a recipe, or to the smallest file that keeps the metric.
 
     Every stage is packed and measured; the receipts and a report are kept in the run directory.
     """
+    sizes = _checked(task, recipe, drop, finetune, data_free, shape)
     with show.working("loading torch"):
         import torch
 
         from laconic import zoo
-        from laconic.recipe import load_recipe, run
+        from laconic.recipe import default_recipe, load_recipe, run
         from laconic.report import write as write_report
-        from laconic.train import make_fabric
+        from laconic.train import RandomInputs, make_fabric
 
-    steps = load_recipe(recipe)
+    named = None if recipe is None else load_recipe(recipe)
     fabric = make_fabric(threads=threads)
-    torch.manual_seed(steps.seed)
+    torch.manual_seed(0 if named is None else named.seed)
     network = zoo.resolve_model(model)
     if weights is not None:
         load_weights(network, weights)
-    with show.working(f"reading the data of {task}"):
-        data = zoo.resolve_task(task)
+    if task is None:
+        data: Any = RandomInputs(network, sizes)
+    else:
+        with show.working(f"reading the data of {task}"):
+            data = zoo.resolve_task(task)
+    if named is None:
+        allowed = DROP if drop is None else drop
+        named = default_recipe(network, data.example_input, allowed, epochs=finetune)
     directory = run_dir or output.with_name(output.name + ".run")
     with show.progress_bars(quiet=json or not fabric.is_global_zero) as watcher:
         receipts = run(
             network,
             data,
-            steps,
+            named,
             output,
             directory,
             resume=resume,
             watcher=watcher,
             fabric=fabric,
-            identity={"model": model, "task": task},
+            identity={"model": model, "task": task or f"random inputs of {shape}"},
         )
     if fabric.is_global_zero:  # under torchrun the first process speaks for all
         tell(receipts, output, write_report(directory), json)
     if torch.distributed.is_initialized():
         fabric.barrier()
         torch.distributed.destroy_process_group()
+
+
+def _checked(
+    task: str | None, recipe: str | None, drop: float | None, finetune: int, data_free: bool,
+    shape: str | None,
+) -> tuple[int, ...]:  # fmt: skip
+    """Refuse words that contradict each other; the shape of an input where there is no task."""
+    if recipe is not None and (drop is not None or finetune or data_free):
+        raise typer.BadParameter(
+            "a recipe says what is done; --drop, --finetune and --data-free are for none"
+        )
+    if data_free == (task is not None):
+        raise typer.BadParameter("give --task, or --data-free with --shape; not both")
+    if data_free and finetune:
+        raise typer.BadParameter("--finetune trains on the data of a task; --data-free has none")
+    if data_free != (shape is not None):
+        raise typer.BadParameter("--shape and --data-free belong together: --shape 3,32,32")
+    try:
+        sizes = tuple(int(size) for size in shape.split(",")) if shape else ()
+    except ValueError:
+        sizes = (0,)
+    if any(size < 1 for size in sizes):
+        raise typer.BadParameter(f"--shape {shape} is no list of sizes such as 3,32,32")
+    return sizes
 
 
 def tell(receipts: list[Receipt], output: Path, report: Path, json: bool) -> None:

@@ -1,6 +1,7 @@
 """Stages in order, from Python or from a TOML file, with a receipt each."""
 
 from laconic.recipe.context import Context
+from laconic.recipe.default import default_recipe
 from laconic.recipe.recipe import Recipe, Stage, builtin_names, load_recipe, parse
 from laconic.recipe.run import Watcher, run
 from laconic.recipe.stages import STAGES
@@ -12,6 +13,7 @@ __all__ = [
     "Stage",
     "Watcher",
     "builtin_names",
+    "default_recipe",
     "load_recipe",
     "parse",
     "run",

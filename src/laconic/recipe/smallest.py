@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from laconic.errors import StageError, UsageError
 from laconic.quantize import Spaced
 from laconic.recipe.context import Arguments, Context, Layers
+from laconic.recipe.loop import check_training, train
 from laconic.recipe.scoring import training_data
 from laconic.represent import (
     Grid,
@@ -35,6 +36,8 @@ START = 0.01
 """Relative output error that is tried first."""
 DOUBLINGS = 12
 """How often the price is doubled, or halved, before the search gives up."""
+SLACK = 3.0
+"""How many times the drop is allowed before a training that is to win it back."""
 HALVINGS = 4
 """Of the interval, in the logarithm, once both ends are known: the price to a twelfth."""
 
@@ -175,6 +178,8 @@ def smallest_stage(
     layers: Layers = "*",
     examples: int = 512,
     damping: float = 0.01,
+    epochs: int = 0,
+    learning_rate: float = 1e-4,
 ) -> None:
     """Round every parameter to multiples of a spacing of its own, as coarsely as `drop` allows.
 
@@ -182,7 +187,10 @@ def smallest_stage(
     which another bit is worth its price in squared output error, by the curvature of the outputs
     (`laconic.saliency.output_curvatures`). Weights whose inputs are known are rounded with
     feedback (`laconic.solve.Feedback`), means of layers are corrected (`laconic.solve.shifts`).
-    The price is found by bisection on the validation split; nothing is trained.
+    The price is found by bisection on the validation split; nothing is trained by default.
+
+    With `epochs`, the bisection allows three times the drop, and what it finds is trained, spacings
+    too; where that does not bring the metric back within `drop`, the price is halved, and so on.
 
     Args:
         context: the run.
@@ -191,6 +199,8 @@ def smallest_stage(
         layers: whose parameters; biases and scales among them.
         examples: training examples that are looked at.
         damping: see `laconic.saliency.input_hessians`.
+        epochs: of training behind the bisection, with Adam along a cosine.
+        learning_rate: of that training.
 
     Raises:
         StageError: no price keeps the drop.
@@ -198,15 +208,32 @@ def smallest_stage(
     fabric, task = context.fabric, context.task
     worse = -1.0 if task.higher_is_better else 1.0
     start = context.model if context.start is None else context.start
-    limit = worse * evaluate(start, task, "validation", fabric) + drop
+    dense = worse * evaluate(start, task, "validation", fabric)
     found = survey(context, layers, examples, damping)
 
-    def keeps(price: float) -> bool:
+    def lost(model: nn.Module) -> float:
+        return worse * evaluate(model, task, "validation", fabric) - dense - 1e-9
+
+    def rounded(price: float) -> nn.Module:
         trial = copy.deepcopy(context.model)
         found.quantize(trial, price)
-        return worse * evaluate(trial, task, "validation", fabric) <= limit + 1e-9
+        return trial
 
-    found.quantize(context.model, largest_price(keeps, found.first_price))
+    allowed = drop * (SLACK if epochs else 1.0)
+    price = largest_price(lambda price: lost(rounded(price)) <= allowed, found.first_price)
+    trained = None
+    while epochs and trained is None and lost(trial := rounded(price)) > drop:
+        train(
+            replace(context, model=trial, checkpoint=None),
+            epochs=epochs, learning_rate=learning_rate, schedule="cosine",
+        )  # fmt: skip
+        if lost(trial) <= drop:
+            trained = trial
+        else:
+            price /= 2
+    found.quantize(context.model, price)
+    if trained is not None:
+        context.model.load_state_dict(trained.state_dict())
 
 
 def largest_price(keeps: Callable[[float], bool], first: float) -> float:
@@ -246,8 +273,20 @@ def largest_price(keeps: Callable[[float], bool], first: float) -> float:
     return low
 
 
-def check_smallest(*, drop: float, layers: Layers, examples: int, damping: float) -> None:
+def check_smallest(
+    *,
+    drop: float,
+    layers: Layers,
+    examples: int,
+    damping: float,
+    epochs: int,
+    learning_rate: float,
+) -> None:
     """Raise what the stage would raise of these arguments."""
+    check_training(
+        epochs=epochs, learning_rate=learning_rate, optimizer="adam", schedule="cosine",
+        weight_decay=0.0,
+    )  # fmt: skip
     if not (drop >= 0 and math.isfinite(drop)):
         raise UsageError(f"drop {drop:g} is not a number from 0 up; 0.5 is usual, in percent")
     if examples < 1:

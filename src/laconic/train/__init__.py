@@ -9,6 +9,7 @@ from laconic.train.fit import fit
 from laconic.train.objective import Objective, Penalised, Penalty, TaskLoss
 from laconic.train.optimizers import OPTIMIZERS
 from laconic.train.progress import EpochRecord, History, Progress
+from laconic.train.random_task import RandomInputs
 from laconic.train.schedules import SCHEDULES
 from laconic.train.shortened import Shortened
 from laconic.train.steps import step_classes, step_names
@@ -27,6 +28,7 @@ __all__ = [
     "Penalised",
     "Penalty",
     "Progress",
+    "RandomInputs",
     "Shortened",
     "Split",
     "Task",

@@ -1,0 +1,199 @@
+"""All spacings from one price of a bit, and what is done where no method is named."""
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from laconic.errors import StageError, UsageError
+from laconic.prune import Prune
+from laconic.quantize import Spaced, Uniform
+from laconic.recipe import Context, Stage, default_recipe
+from laconic.recipe.smallest import DOUBLINGS, Part, check_smallest, largest_price, survey
+from laconic.represent import chains, represent
+from laconic.train import RandomInputs, evaluate, make_fabric
+
+FIT = Stage("fit", {"epochs": 3, "learning_rate": 0.01})
+
+
+def smallest(**arguments):
+    return Stage("smallest", {"drop": 2.0, "examples": 96, **arguments})
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, runner):
+    return runner(tmp_path_factory.mktemp("trained"), (FIT,))
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, runner):
+    return runner(tmp_path_factory.mktemp("smallest"), (FIT, smallest()))
+
+
+def context_of(done, model=None):
+    model = copy.deepcopy(done.model) if model is None else model
+    return Context(model, done.task, make_fabric("cpu", threads=1), 0, None, None)
+
+
+def test_the_file_is_much_smaller_and_the_drop_is_kept(done):
+    dense, last = done.receipts[-2:]
+    assert last.size_bytes < dense.size_bytes / 3
+    assert last.metric["validation"] <= done.receipts[0].metric["validation"] + 2.0
+
+
+def test_every_parameter_is_on_a_grid_of_its_own(done):
+    found = chains(done.model)
+    assert sorted(found) == sorted(name for name, _ in trained_names(done.model))
+    assert all(isinstance(steps[-1], Spaced) for steps in found.values())
+    assert len({float(steps[-1].present) for steps in found.values()}) == len(found)
+
+
+def trained_names(model):
+    return [(f"{path}.{key}", None) for path in ("0", "2") for key in ("weight", "bias")]
+
+
+def test_a_lower_price_costs_less_error_and_more_levels(trained):
+    context = context_of(trained)
+    found = survey(context, "*", 96, 0.01)
+    inputs = next(iter(trained.task.batches("validation")))[0]
+    with torch.no_grad():
+        wanted = trained.model(inputs)
+    errors = []
+    for price in (found.first_price / 30, found.first_price, 30 * found.first_price):
+        model = copy.deepcopy(context.model)
+        found.quantize(model, price)
+        with torch.no_grad():
+            errors.append(float((model(inputs) - wanted).square().mean()))
+    assert errors == sorted(errors)
+    assert errors[0] < errors[2] / 20
+
+
+def test_the_first_price_costs_about_what_it_says(trained):
+    """Rounding is expected to cost 1 % of the energy of the outputs."""
+    context = context_of(trained)
+    found = survey(context, "*", 96, 0.01)
+    found.quantize(context.model, found.first_price)
+    inputs = torch.cat([batch for batch, _ in trained.task.batches("train")])
+    with torch.no_grad():
+        change = (context.model(inputs) - trained.model(inputs)).square().sum(1).mean()
+    assert 0.002 < float(change) / found.energy < 0.05
+
+
+def test_at_the_spacing_another_bit_is_worth_its_price():
+    part = Part(torch.tensor([1.0]), 3.0, None)
+    spacing, price = part.spacing(1e-4), 1e-4
+    bits = math.log2(1 / spacing)
+
+    def cost(bits):
+        return 3.0 * (2.0**-bits) ** 2 / 12
+
+    slope = (cost(bits - 1e-4) - cost(bits + 1e-4)) / 2e-4
+    assert slope == pytest.approx(price, rel=1e-3)
+
+
+def test_masks_are_kept(trained):
+    context = context_of(trained)
+    represent(context.model[0], Prune(0.7))
+    zeros = context.model[0].weight == 0
+    found = survey(context, "*", 96, 0.01)
+    found.quantize(context.model, found.first_price)
+    assert not context.model[0].weight[zeros].any()
+
+
+def test_what_is_on_a_grid_is_left_alone(trained):
+    context = context_of(trained)
+    represent(context.model[0], Uniform(8))
+    before = context.model[0].weight.detach().clone()
+    found = survey(context, "*", 96, 0.01)
+    assert "0.weight" not in found.parts
+    found.quantize(context.model, found.first_price)
+    assert torch.equal(context.model[0].weight, before)
+
+
+def test_a_second_time_there_is_nothing_to_do(trained):
+    context = context_of(trained)
+    found = survey(context, "*", 96, 0.01)
+    found.quantize(context.model, found.first_price)
+    with pytest.raises(UsageError, match=r"every parameter that '\*' matches is on a grid already"):
+        survey(context, "*", 96, 0.01)
+
+
+def test_an_embedding_is_rounded_without_feedback():
+    class Words(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.table, self.out = nn.Embedding(20, 6), nn.Linear(6, 3)
+
+        def forward(self, tokens):
+            return self.out(self.table(tokens).mean(1))
+
+    model = Words()
+    task = RandomInputs(model, (5,))
+    found = survey(
+        Context(model, task, make_fabric("cpu", threads=1), 0, None, None), "*", 64, 0.01
+    )
+    assert found.parts["table.weight"].feedback is None
+    assert found.parts["out.weight"].feedback is not None
+    found.quantize(model, found.first_price)
+    assert evaluate(model, task, "test", make_fabric("cpu", threads=1)) < 5
+
+
+@pytest.mark.parametrize("wanted", [0.3, 1.0, 70.0])
+def test_the_bisection_comes_within_a_tenth(wanted):
+    asked = []
+
+    def keeps(price):
+        asked.append(price)
+        return price <= wanted
+
+    assert wanted / 1.1 < largest_price(keeps, 1.0) <= wanted
+    assert len(asked) <= 12
+
+
+def test_where_nothing_hurts_the_search_ends():
+    assert largest_price(lambda price: True, 1.0) == 2.0**DOUBLINGS
+
+
+def test_where_everything_hurts_it_says_so():
+    with pytest.raises(StageError, match="no spacing of the parameters keeps the drop that is all"):
+        largest_price(lambda price: False, 1.0)
+
+
+def test_training_behind_it_makes_a_smaller_file(done, tmp_path, runner):
+    longer = runner(tmp_path, (FIT, smallest(epochs=2)))
+    last = longer.receipts[-1]
+    assert last.metric["validation"] <= longer.receipts[0].metric["validation"] + 2.0
+    assert last.size_bytes <= done.receipts[-1].size_bytes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"drop": -0.1}, "drop -0.1 is not a number from 0 up; 0.5 is usual, in percent"),
+        ({"drop": math.nan}, "drop nan is not a number"),
+        ({"examples": 0}, "smallest looks at 0 examples; it needs at least 1"),
+        ({"damping": 0.0}, "damping 0 is not positive; 0.01 is usual"),
+        ({"epochs": -1}, "epochs is -1"),
+    ],
+    ids=str,
+)
+def test_arguments_that_cannot_be_meant_are_refused_before_the_run(arguments, message):
+    usual = {"drop": 0.5, "layers": "*", "examples": 5, "damping": 0.1, "epochs": 0,
+             "learning_rate": 1e-4}  # fmt: skip
+    with pytest.raises(UsageError, match=message):
+        check_smallest(**{**usual, **arguments})
+
+
+def test_batchnorm_is_folded_where_there_is_some():
+    plain = nn.Sequential(nn.Linear(4, 3))
+    normed = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    example = torch.randn(2, 4)
+    kinds = [
+        [stage.kind for stage in default_recipe(model, example, 0.5).stages]
+        for model in (plain, normed)
+    ]
+    assert kinds == [["smallest"], ["fold-batchnorm", "smallest"]]
+    assert isinstance(normed[1], nn.BatchNorm1d)  # left as it was
