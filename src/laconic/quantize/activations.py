@@ -43,7 +43,7 @@ class OnGrid(ActivationQuantizer):
         """The grid values as the program computes them."""
         zero = self.zero_point.to(torch.float32)
         if self.bits > BYTE:
-            return to_grid(values, self.scale, -zero, self.most - zero)
+            return to_grid(values, self.scale, 0.0 - zero, self.most - zero)
         if self.bits < BYTE:
             values = torch.clamp(values, -zero * self.scale, (self.most - zero) * self.scale)
         arguments = (self.scale, self.zero_point)
@@ -89,7 +89,7 @@ class Static(OnGrid):
         UsageError: bits outside 2..16, an unknown observer or clip, a decay outside [0, 1).
 
     Examples:
-        >>> quantizer = Static(bits=2)
+        >>> quantizer = Static(bits=2).eval()
         >>> quantizer.reach(0.0, 3.0)
         >>> quantizer(torch.tensor([-1.0, 0.6, 1.5, 9.0]))
         tensor([0., 1., 2., 3.])
@@ -178,7 +178,7 @@ class Static(OnGrid):
         if torch.onnx.is_in_onnx_export():
             return self.as_operators(values)
         zero = self.zero_point.to(torch.float32)
-        return to_grid(values, self.scale, -zero, self.most - zero)
+        return to_grid(values, self.scale, 0.0 - zero, self.most - zero)
 
     def _ends(self) -> tuple[Tensor, Tensor]:
         """The moving averages; out of a file, which has none, those of the grid."""
@@ -226,7 +226,7 @@ class Dynamic(ActivationQuantizer):
         scale = (high - low) / most
         scale = torch.where(scale > 0, scale, 1.0)
         zero = torch.round(-low / scale)
-        return to_grid(values, scale, -zero, most - zero)
+        return to_grid(values, scale, 0.0 - zero, most - zero)
 
 
 def to_grid(values: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:

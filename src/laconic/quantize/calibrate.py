@@ -35,10 +35,10 @@ def calibrate(model: nn.Module, batches: Iterable[Tensor], *, again: bool = Fals
         >>> from laconic.quantize.activations import Static
         >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
         >>> _ = attach(net, "*", lambda: Static(bits=8))
-        >>> calibrate(net, [torch.eye(4), -torch.eye(4)])
+        >>> calibrate(net, [torch.cat([torch.eye(4), -torch.eye(4)])])
         ['0.input', '2.input']
         >>> float(net[0].input_quantizer.scale), int(net[0].input_quantizer.zero_point)
-        (0.007843137718737125, 128)
+        (0.007843137718737125, 127)
     """
     wanted = {
         f"{path}.{place}".lstrip("."): quantizer

@@ -232,9 +232,9 @@ class LearnedStep(_Trained):
         self.keep_up()
         zero = self.zero_point.to(torch.float32)
         if torch.compiler.is_exporting() or self.step is None:
-            return to_grid(values, self.scale, -zero, self.most - zero)
+            return to_grid(values, self.scale, 0.0 - zero, self.most - zero)
         count = values[0].numel() if values.ndim else 1
-        return learned_step(values, self.step, -zero, self.most - zero, count)
+        return learned_step(values, self.step, 0.0 - zero, self.most - zero, count)
 
 
 class _LearnedStep(torch.autograd.Function):

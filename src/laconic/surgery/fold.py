@@ -38,6 +38,7 @@ def fold_batchnorm(model: nn.Module, example: Example) -> Cut:
             than once, or something else reads what lies between.
 
     Examples:
+        >>> import torch
         >>> network = nn.Sequential(nn.Linear(4, 3, bias=False), nn.BatchNorm1d(3))
         >>> fold_batchnorm(network, torch.randn(2, 4)).folded
         [['0', '1']]
