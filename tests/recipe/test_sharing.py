@@ -7,7 +7,7 @@ from laconic.errors import UsageError
 from laconic.prune import Prune
 from laconic.recipe import STAGES, Stage
 from laconic.recipe.context import Context
-from laconic.recipe.sharing import CODEBOOKS, curvatures
+from laconic.recipe.sharing import CODEBOOKS, curvatures, damped
 from laconic.represent import chains, represent, represent_layers, weights
 from laconic.saliency import EWC, OBD, Data, Scores
 from laconic.share import Share
@@ -59,6 +59,7 @@ def test_the_curvature_is_the_saliency_without_the_squared_weight(context, salie
 @pytest.mark.parametrize("kind", sorted(CODEBOOKS))
 def test_a_saliency_by_name_weighs_the_errors_of_each_layer(context, kind):
     found = curvatures(context, ["0.weight"], "fisher", 20)["0.weight"]
+    found = found + 0.1 * found.mean()
     weight = weights(context.model)["0.weight"].clone()
     step = CODEBOOKS[kind](**OF_EACH[kind]).by(found)
     step.fit(weight)
@@ -67,6 +68,17 @@ def test_a_saliency_by_name_weighs_the_errors_of_each_layer(context, kind):
     plain = CODEBOOKS[kind](**OF_EACH[kind])
     plain.fit(weight)
     assert not torch.equal(step(weight), plain(weight))
+
+
+def test_damping_adds_a_part_of_the_mean_of_a_layer_or_of_all():
+    importances = {"a": torch.tensor([1.0, 3.0]), "b": torch.tensor([12.0, 0.0, 0.0, 0.0])}
+    alone = damped(importances, 0.5, together=False)
+    assert alone["a"].tolist() == [2.0, 4.0]
+    assert alone["b"].tolist() == [13.5, 1.5, 1.5, 1.5]
+    both = damped(importances, 0.375, together=True)
+    assert both["a"].tolist() == [2.0, 4.0]
+    assert both["b"].tolist() == [13.0, 1.0, 1.0, 1.0]
+    assert damped(importances, 0.0, together=True)["b"].tolist() == [12.0, 0.0, 0.0, 0.0]
 
 
 def test_one_codebook_for_all_layers_has_fewer_values_and_keeps_the_zeros(context):
@@ -100,6 +112,7 @@ def test_without_a_saliency_it_is_the_plain_step(context):
         ),
         ({"bits": 3, "saliency": "l1"}, "scores channels"),
         ({"bits": 3, "examples": 0}, "looks at 0 examples"),
+        ({"bits": 3, "damping": -1.0}, "damping -1 is negative or infinite"),
         ({"bits": 17}, "bits 17 is outside"),
     ],
 )
@@ -153,7 +166,9 @@ def test_weights_are_clustered_and_tied_while_they_train(tmp_path, runner):
         after = weights(done.model)[name]
         assert len(after.unique()) <= levels
         assert torch.equal(after == 0, start[name] == 0)
-    assert done.receipts[-1].accuracy > done.receipts[1].accuracy
+    pruned, shared = done.receipts[1:]
+    assert shared.metric_name == "error_percent"
+    assert shared.metric["validation"] < pruned.metric["validation"]
 
 
 def test_clustering_anew_gives_another_training_than_none(tmp_path, runner):
