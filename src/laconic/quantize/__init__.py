@@ -28,6 +28,7 @@ from laconic.quantize.low_bit import (
 from laconic.quantize.lsq import LSQ
 from laconic.quantize.narrow import FORMATS, Narrow
 from laconic.quantize.penalty import PENALTIES, ValuePenalty, check_penalty
+from laconic.quantize.rate import EntropyPenalty, total_bits
 from laconic.quantize.scaled import LinearGrid, ScaledGrid
 from laconic.quantize.spaced import Spaced
 from laconic.quantize.uniform import Affine, Uniform, UniformFull, UniformGrid
@@ -69,6 +70,7 @@ __all__ = [
     "DoReFaGradient",
     "Dynamic",
     "DynamicFixedPoint",
+    "EntropyPenalty",
     "FixedPoint",
     "Follow",
     "Follower",
@@ -99,4 +101,5 @@ __all__ = [
     "parse_clip",
     "quantize_biases",
     "rebuild_activations",
+    "total_bits",
 ]

@@ -63,7 +63,7 @@ class Spaced(Grid):
             )
         if 0 < largest <= self.spacing / 2:
             raise UsageError(
-                f"all {weight.numel()} weights would be 0: the largest magnitude is {largest:g} and "
+                f"all {weight.numel()} weights would be 0: the largest magnitude is {largest:g}, "
                 f"the spacing {self.spacing:g}; take a smaller one"
             )
         self.log_spacing = nn.Parameter(torch.tensor(math.log(self.spacing)).to(weight.device))

@@ -12,6 +12,7 @@ from laconic.recipe import (
     architecture,
     compensation,
     cutting,
+    entropy,
     greedy,
     pruning,
     quantizing,
@@ -77,6 +78,7 @@ _OWN: dict[str, Callable[..., None]] = {
     **quantizing.STAGES,
     **rounding.STAGES,
     **smallest.STAGES,
+    **entropy.STAGES,
     **sharing.STAGES,
     **training.STAGES,
     **cutting.STAGES,
@@ -93,6 +95,7 @@ CHECKS: dict[str, Callable[..., None]] = {
     **quantizing.CHECKS,
     **rounding.CHECKS,
     **smallest.CHECKS,
+    **entropy.CHECKS,
     **sharing.CHECKS,
     **training.CHECKS,
     **cutting.CHECKS,
@@ -108,6 +111,7 @@ PATTERNS: dict[str, Callable[[Arguments], list[Arguments]]] = {
     **quantizing.PATTERNS,
     **rounding.PATTERNS,
     **smallest.PATTERNS,
+    **entropy.PATTERNS,
     **sharing.PATTERNS,
     **training.PATTERNS,
     **cutting.PATTERNS,
@@ -128,7 +132,8 @@ REHEARSALS: dict[str, Callable[..., None]] = {
 
 KEEP_SHAPES = {
     *step_names(), *pruning.STAGES, *quantizing.STAGES, *rounding.STAGES, *smallest.STAGES,
-    *sharing.STAGES, *training.STAGES, *compensation.STAGES, "remove-layers", "recalibrate",
+    *entropy.STAGES, *sharing.STAGES, *training.STAGES, *compensation.STAGES, "remove-layers",
+    "recalibrate",
 }  # fmt: skip
 """Stages behind which every weight has the shape that a rehearsal says."""
 
