@@ -59,7 +59,7 @@ def main() -> None:
     task = cifar10()
     batches = list(islice(task.batches("validation"), 2))
     size = len(pack_model_bytes(dense, program=False))
-    print(f"{size:>9,} {right_percent(dense, batches):6.2f} float32")
+    print(f"{size:>9,} {right_percent(dense, batches):6.2f} float32", flush=True)
     for kind, arguments in STAGES_TRIED:
         model = copy.deepcopy(dense)
         context = Context(model, task, make_fabric("cpu", threads=1), 0, None, None)
