@@ -54,8 +54,7 @@ def quantize_activations_stage(
     kind, arguments = parted(method)
     given = {} if bits is None else {"bits": bits}
     chosen = {
-        name.rpartition(".")[0]: own
-        for name, own in by_layer(context.model, layers, given).items()
+        name.rpartition(".")[0]: own for name, own in by_layer(context.model, layers, given).items()
     }
     for path, own in chosen.items():
         put(context.model.get_submodule(path), ACTIVATIONS[kind](**arguments, **own), place)
