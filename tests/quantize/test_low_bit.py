@@ -92,9 +92,7 @@ def test_a_learned_step_has_the_gradients_of_equation_3():
     assert int(quantizer.zero_point) == 4
     unsigned = calibrated(LearnedStep(bits=3), x.detach().relu())
     assert int(unsigned.zero_point) == 0
-    assert unsigned(x.detach() * 100).max().item() == pytest.approx(
-        7 * float(unsigned.scale)
-    )
+    assert unsigned(x.detach() * 100).max().item() == pytest.approx(7 * float(unsigned.scale))
 
 
 def test_lsq_weights_have_the_same_gradients_and_their_step_is_trained():
