@@ -176,9 +176,20 @@ def test_an_attention_projects_its_query_its_key_and_its_value(keys, size):
         torch.testing.assert_close(scores[name], wanted, rtol=1e-12, atol=0)
 
 
-def test_the_projection_behind_an_attention_is_named():
-    with pytest.raises(UnsupportedError, match=r"attention.out_proj.weight: the network never cal"):
-        Wanda().scores(Attended(), ["attention.out_proj.weight"], data(5, 4))
+@pytest.mark.parametrize("keys", [3, 5], ids=["fewer keys than queries", "as many"])
+def test_the_projection_behind_an_attention_gets_its_heads(keys):
+    model, examples = Attended(keys=keys), data(5, 4)
+    projection = model.attention.out_proj
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    rows = torch.cat([batch for batch, _ in examples.batches()])
+    given = torch.tanh(rows[:, :keys])
+    with torch.no_grad():
+        outputs, _ = model.attention(rows, given, value=rows[:, :keys])
+        heads = (outputs - projection.bias) @ torch.linalg.inv(projection.weight).T
+    scores = Wanda().scores(model, ["attention.out_proj.weight"], examples)
+    wanted = projection.weight.detach().abs() * heads.flatten(0, 1).norm(dim=0)
+    torch.testing.assert_close(scores["attention.out_proj.weight"], wanted, rtol=1e-9, atol=0)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 MIXING = gaussian(6, 2, seed=3) @ gaussian(2, 6, seed=4) + 0.1 * gaussian(6, 6, seed=5)

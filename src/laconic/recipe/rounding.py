@@ -77,6 +77,8 @@ def solve(
             f"{label}: no layer that {layers!r} matches has a grid; put this stage right behind "
             "one that quantizes"
         )
+    for name, grid in grids.items():
+        _check_follows(name, label, grid)
     dense = plain_before(model, grids)
     data = training_data(context, examples)
     hessians = input_hessians(dense, list(grids), data, damping, label)
@@ -85,7 +87,6 @@ def solve(
         weight = entering(model, name, grid)
         with torch.no_grad():
             found[name] = solver(weight, hessians[name], grid)
-            _check_grid(name, label, grid, found[name])
     put_latents(context, found)
 
 
@@ -104,12 +105,12 @@ def put_latents(context: Context, values: dict[str, Tensor]) -> None:
             present[name].copy_(value)
 
 
-def _check_grid(name: str, label: str, grid: Grid, values: Tensor) -> None:
-    off = float((grid(values) - values).abs().max()) if values.numel() else 0.0
-    if off:
+def _check_follows(name: str, label: str, grid: Grid) -> None:
+    if grid.placed:
         raise UnsupportedError(
-            f"{name}: {label} chooses among the values of a grid by the weight, but those of "
-            f"{grid} were chosen when it was fitted; take a uniform grid, or leave this layer out"
+            f"{name}: {label} chooses among the values of a grid by the weight, but which one each "
+            f"weight takes was chosen when {grid} was fitted; take a uniform grid, or leave this "
+            "layer out"
         )
 
 

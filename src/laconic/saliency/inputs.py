@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -54,7 +55,7 @@ def input_sums(
     def watch(name: str, key: str, read: Reader) -> Callable[..., None]:
         def add(layer: Any, args: tuple[Any, ...], named: dict[str, Any], outputs: Any) -> None:
             rows = read(layer, key, Call(name, args, named, outputs))
-            found = moment(layer, getattr(layer, key), rows).double()
+            found = moment(layer, attrgetter(key)(layer), rows).double()
             sums[name] = sums[name] + found if name in sums else found
 
         return add

@@ -48,10 +48,19 @@ def readers_of(
     Raises:
         UnsupportedError: a weight of another kind of layer, by name.
     """
+    # An attention takes the weight of its output projection itself.
+    attention = {
+        id(module.out_proj): module
+        for module in copy.modules()
+        if isinstance(module, nn.MultiheadAttention)
+    }
     found: dict[str, list[tuple[nn.Module, str, Reader]]] = {}
     for name, owners in owners_of(copy, names).items():
         found[name] = []
-        for module, key in owners:
+        for holder, own in owners:
+            module, key = holder, own
+            if id(holder) in attention:
+                module, key = attention[id(holder)], f"out_proj.{own}"
             read = _reader(module, key)
             if read is None or (read is _counts and not one_hot):
                 kinds = "linear, convolutional and recurrent layers, attention's projections"
@@ -171,11 +180,25 @@ def _attention(layer: Any, key: str, call: Call) -> Tensor:
     return torch.stack([functional.pad(part, (0, 0, 0, longest - len(part))) for part in rows])
 
 
+def _heads(layer: Any, key: str, call: Call) -> Tensor:
+    """What an attention projects last: its heads side by side, as an identity there shows them."""
+    projection = layer.out_proj
+    weight, bias = projection.weight, projection.bias
+    projection.weight = nn.Parameter(torch.eye(layer.embed_dim).to(weight), requires_grad=False)
+    projection.bias = None
+    try:
+        rows, _ = layer.forward(*call.args, **call.named)
+    finally:
+        projection.weight, projection.bias = weight, bias
+    return rows.reshape(1, -1, layer.embed_dim)  # type: ignore[no-any-return]
+
+
 READERS: tuple[tuple[Any, tuple[str, ...], Reader], ...] = (
     (Layer, ("weight",), _plain_rows),
     (nn.Embedding, ("weight",), _counts),
     (nn.RNNBase, ("weight_ih", "weight_hh"), _recurrent),
     (nn.RNNCellBase, ("weight_ih", "weight_hh"), _cell),
+    (nn.MultiheadAttention, ("out_proj",), _heads),
     (
         nn.MultiheadAttention,
         ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from torch import Tensor, nn
@@ -37,7 +38,7 @@ class OtherUses(TorchFunctionMode):
         self._names: dict[int, str] = {}
         for name, layers in owners.items():
             for layer, key in layers:
-                self._names[id(getattr(layer, key))] = name
+                self._names[id(attrgetter(key)(layer))] = name
                 layer.register_forward_pre_hook(self._count(name, 1))
                 layer.register_forward_hook(self._count(name, -1))
 
