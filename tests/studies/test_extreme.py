@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from laconic.recipe import Watcher
+from laconic.recipe import Stage, Watcher
 from laconic.represent import weights
 from laconic.studies import extreme
 from laconic.studies.extreme import HalvedTest, Ladder, Way, climb, furthest
@@ -49,6 +49,21 @@ def test_each_level_leaves_its_part_of_zeros_in_a_file_of_its_own(rungs):
         zeros = sum(int((weight == 0).sum()) for weight in weights(model).values())
         assert zeros == round(rung.zeros * 80)
     assert [rung.receipt.kind for rung in rungs] == ["given", "fit", "fit"]
+
+
+def test_later_levels_may_go_back_to_the_dense_values(ladder, network, task, tmp_path):
+    train = extreme.adam(1, 1e-2)
+    way = Way(
+        "back to the dense values",
+        extreme.together(train, Stage("rewind", {"to": "start"})),
+        extreme.together(train),
+    )
+    climb(ladder, way, network, task, tmp_path, Watcher())
+    model = nn.Sequential(nn.Linear(6, 10), nn.ReLU(), nn.Linear(10, 2))
+    load_model(tmp_path / "stage-4.safetensors", model)  # behind the second prune and rewind
+    for name, weight in weights(model).items():
+        kept = weight != 0
+        assert torch.equal(weight[kept], network.state_dict()[name][kept])
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ class Way:
 
     name: str
     stages: Callable[[float], list[Stage]]
+    first: Callable[[float], list[Stage]] | None = None
+    """At the first level, where it differs."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def climb(
     ladder: Ladder, way: Way, dense: nn.Module, task: Task, folder: Path, watcher: Watcher
 ) -> list[Rung]:
     """All levels of one way in one run, the dense network first."""
-    parts = [way.stages(level) for level in ladder.levels]
+    first, *others = ladder.levels
+    parts = [(way.first or way.stages)(first), *(way.stages(level) for level in others)]
     recipe = Recipe(tuple(stage for part in parts for stage in part), name=way.name)
     receipts = run(
         copy.deepcopy(dense), task, recipe, folder / "last.lac", folder,
@@ -113,8 +116,9 @@ LADDERS = (
             Way("magnitude, all layers", together(adam(10, 2e-3))),
             Way("MAS, all layers", together(adam(10, 2e-3), saliency="mas")),
             Way(
-                "magnitude, all layers, back to the start",
+                "magnitude, all layers, each level from the dense values",
                 together(adam(10, 2e-3), Stage("rewind", {"to": "start"})),
+                together(adam(10, 2e-3)),
             ),
         ),
         "98.2 % (1.99 % error), 98.5 % (1.92 %)",
