@@ -76,7 +76,7 @@ def test_weights_are_twelve_bits_and_what_is_left_of_the_bytes_falls(done):
         for name in WEIGHTS:
             assert [str(step) for step in done.model.lstm.parametrizations[name[5:]]] == [
                 f"PruneBalanced(sparsity={SPARSITY}, processors={PROCESSORS})",
-                "Uniform(bits=12, axis=None)",
+                "Uniform(bits=12, axis=None, clip='none')",
             ]
             codes = file.array(name) / abs(file.array(name)).max()
             assert len(set(codes[codes != 0].tolist())) > 100

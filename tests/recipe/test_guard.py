@@ -24,8 +24,14 @@ def stages(*steps):
 
 
 FINER = {
-    "more bits": ([Uniform, 3], [Uniform, 8], "Uniform(bits=3, axis=None)", 8, 256),
-    "a scale for each channel": ([Uniform, 3], [Uniform, 3, 0], "axis=None)", 8, 8 * 32),
+    "more bits": ([Uniform, 3], [Uniform, 8], "Uniform(bits=3, axis=None, clip='none')", 8, 256),
+    "a scale for each channel": (
+        [Uniform, 3],
+        [Uniform, 3, 0],
+        "axis=None, clip='none')",
+        8,
+        8 * 32,
+    ),
     "more centroids": ([Share, 2], [Share, 4], "Share(bits=2, start='linear')", 4, 16),
 }
 

@@ -68,7 +68,7 @@ def test_steps_join_in_order_and_a_second_of_the_same_class_replaces_the_first(n
     represent(network[3], Uniform(4))
     assert [str(step) for step in chain(network[3])] == [
         "Prune(sparsity=0.5)",
-        "Uniform(bits=4, axis=None)",
+        "Uniform(bits=4, axis=None, clip='none')",
     ]
 
 
