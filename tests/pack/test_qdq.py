@@ -150,6 +150,15 @@ def test_biases_that_fit_no_layer_or_32_bits_are_refused():
         quantize_biases(net)
 
 
+def test_biases_of_transposed_convolutions_stay_as_they_are():
+    # Axis 0 of its weight is the inputs', of which it may have as many as outputs.
+    net = nn.Sequential(nn.ConvTranspose2d(3, 3, 3), nn.Conv2d(3, 2, 3))
+    represent_layers(net, {name: Uniform(8, axis=0) for name in weights(net)})
+    attach(net, "*", Static)
+    calibrate(net, [images()])
+    assert quantize_biases(net) == ["1"]
+
+
 @pytest.mark.slow
 def test_resnet_20_at_8_bits_is_within_a_tenth_of_a_point_in_both_engines(tmp_path):
     from laconic.studies.second_order import pretrained

@@ -20,6 +20,7 @@ from laconic.quantize.activation import (
 )
 from laconic.quantize.activations import Dynamic, Static
 from laconic.quantize.calibrate import calibrate
+from laconic.quantize.low_bit import Xnor
 from laconic.quantize.uniform import Uniform
 from laconic.represent import plain, plain_state, represent
 from laconic.runtime.executor import NumpyExecutor
@@ -145,6 +146,25 @@ def test_dynamic_ranges_of_samples_do_not_depend_on_the_batch():
     assert together[3].eq(0).all()
 
 
+def test_layers_that_share_a_weight_each_get_a_quantizer():
+    net = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 6))
+    net[2].weight = net[0].weight
+    assert attach(net, "0", Static) == ["0", "2"]
+    calibrate(net, [rows()])
+    assert net[0].input_quantizer.scale != net[2].input_quantizer.scale
+
+
+def test_of_an_embedding_and_the_layer_that_shares_its_weight_the_layer_is_quantized():
+    net = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 5))
+    net[1].weight = net[0].weight
+    assert attach(net, "*", Static) == ["1"]
+
+
+def test_a_layer_that_is_read_and_never_called_is_refused():
+    with pytest.raises(UnsupportedError, match=r"^out_proj: torch's attention reads this weight"):
+        attach(nn.MultiheadAttention(8, 2), "*", Dynamic)
+
+
 def test_copies_and_plain_networks_keep_their_quantizers_and_detach_removes_them():
     net = quantized()
     with torch.no_grad():
@@ -168,6 +188,23 @@ def test_outputs_are_quantized_behind_the_layer():
     assert [(path, place) for path, place, _ in activations(net)] == [("0", "output")]
     detach(net)
     assert len(net[0](rows()).unique()) > 4
+
+
+def test_sums_are_scaled_before_outputs_are_quantized_in_whatever_order_they_came():
+    net, fresh = network(), network()
+    attach(net, "0", lambda: Static(bits=2), "output")
+    attach(net, "0", Xnor)
+    calibrate(net, [rows()])
+    assert len(net.eval()[0](rows()).unique()) <= 4
+    rebuild_activations(fresh, describe_activations(net), {"Static": Static, "Xnor": Xnor})
+    fresh.load_state_dict(net.state_dict())
+    with torch.no_grad():
+        assert torch.equal(fresh.eval()(rows()), net(rows()))
+
+
+def test_what_scales_sums_cannot_stand_behind_its_layer():
+    with pytest.raises(UsageError, match=r"Xnor scales the sums of its layer .* stands at the inp"):
+        attach(network(), "0", Xnor, "output")
 
 
 def test_description_and_state_dict_come_back():
@@ -225,6 +262,26 @@ def test_constant_inputs_are_refused_by_name():
     attach(net, "2", Static)
     with pytest.raises(UsageError, match=r"^2\.input: all values were 0 in calibration; a const"):
         calibrate(net, [rows()])
+
+
+def test_a_clip_looks_at_all_columns_of_images():
+    # 64 images of 16 times 32 times 32: evenly spaced places would be those of the first column.
+    x = torch.zeros(64, 16, 32, 32)
+    x[..., 1:] = torch.rand(64, 16, 32, 31, generator=torch.Generator().manual_seed(0))
+    net = nn.Sequential(nn.Conv2d(16, 1, 1))
+    attach(net, "*", lambda: Static(clip="percentile:99"))
+    calibrate(net, [x])
+    assert float(net[0].input_quantizer.scale) * 255 == pytest.approx(0.99, abs=0.01)
+
+
+def test_calibrating_again_leaves_alone_what_learns_nothing():
+    net = network()
+    attach(net, "0", Xnor)
+    attach(net, "2", Static)
+    calibrate(net, [rows()])
+    before = float(net[2].input_quantizer.scale)
+    assert calibrate(net, [rows() * 3], again=True) == ["2.input"]
+    assert float(net[2].input_quantizer.scale) > before
 
 
 def test_nan_in_calibration_is_refused_by_batch_or_by_layer():

@@ -54,6 +54,8 @@ def test_alpha_begins_at_the_largest_value_or_where_it_is_told_and_decays():
     penalty.backward()
     assert float(penalty.detach()) == 50
     assert float(net[0].input_quantizer.alpha.grad) == 10
+    with pytest.raises(UsageError, match="no layer has a PACT"):
+        AlphaDecay({"1": 0.5})(net)
     detach(net)
     with pytest.raises(UsageError, match="no layer has a PACT"):
         AlphaDecay(0.5)(net)
@@ -109,6 +111,13 @@ def test_lsq_weights_have_the_same_gradients_and_their_step_is_trained():
     with torch.no_grad():
         step.scale.mul_(1.5)
     assert torch.equal(step.values(step.codes(weight)), layer.weight.detach())
+
+
+def test_a_learned_step_does_not_begin_where_all_weights_of_one_magnitude_are_0():
+    weight = torch.tensor([[0.5, -0.5], [0.5, 0.0]])
+    step = LSQ(bits=2)
+    step.fit(weight)  # the paper's first step is 1: ±½ rounds to 0
+    assert torch.equal(step(weight).detach(), weight)
 
 
 def test_few_bits_are_evenly_from_0_to_1_and_the_gradient_stays_inside():

@@ -106,6 +106,7 @@ DEFAULTS = {"layers": "*", "bits": None, "method": "static", "place": "input", "
         ({"method": {"kind": "static", "bits": 4}, "bits": 8}, "write them once"),
         ({"method": "sign", "bits": 8}, "sign has no bits; leave them out"),
         ({"bits": 1}, r"bits 1 is outside 2\.\.16"),
+        ({"method": "xnor", "place": "output"}, "Xnor scales the sums of its layer"),
         ({"place": "middle"}, "place is 'middle'; it is one of: input, output"),
         ({"examples": 0}, "calibration looks at 0 examples"),
     ],

@@ -63,6 +63,15 @@ def test_channels_come_to_one_scale_each_by_its_own_multiplier():
         rescaled(Scaled(np.array([2**40]), np.asarray(1.0)), np.asarray(0.5))
 
 
+@pytest.mark.parametrize(
+    ("exponent", "expected"), [(-31, [1, -1]), (-32, [0, 0]), (-33, [0, 0]), (-80, [0, 0])]
+)
+def test_the_scale_of_a_dead_channel_is_next_to_nothing(exponent, expected):
+    codes = np.array([2**31 - 1, 1 - 2**31])
+    found = rescaled(Scaled(codes, np.float64(2.0**exponent)), np.asarray(1.0))
+    assert found.tolist() == expected
+
+
 @pytest.mark.parametrize("bits", [8, 4])
 def test_lenet_on_digits_has_the_same_argmax_as_in_floats(bits):
     torch.manual_seed(0)

@@ -1,7 +1,6 @@
 """Grids of equally spaced values, for weights and for activations."""
 
 from laconic.quantize.activation import (
-    ActivationQuantizer,
     activations,
     attach,
     describe_activations,
@@ -28,6 +27,7 @@ from laconic.quantize.low_bit import (
 from laconic.quantize.lsq import LSQ
 from laconic.quantize.narrow import FORMATS, Narrow
 from laconic.quantize.penalty import PENALTIES, ValuePenalty, check_penalty
+from laconic.quantize.quantizer import ActivationQuantizer
 from laconic.quantize.rate import EntropyPenalty, total_bits
 from laconic.quantize.scaled import LinearGrid, ScaledGrid
 from laconic.quantize.spaced import Spaced

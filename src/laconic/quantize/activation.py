@@ -1,103 +1,22 @@
-"""Quantizers of activations: modules at the inputs or outputs of layers, in the layers' state."""
+"""Quantizers of activations in a network: before or behind layers, in the layers' state."""
 
 from __future__ import annotations
 
-import inspect
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
-import torch
 from torch import Tensor, nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from laconic.errors import MismatchError, PatternError, UnsupportedError, UsageError
-from laconic.represent import matches_layer, weights
+from laconic.quantize.quantizer import ActivationQuantizer
+from laconic.represent import layer_paths, matches_layer, weights
 
 PLACES = ("input", "output")
 """Where a quantizer may stand: before a layer, or behind it."""
+EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 Described = list[dict[str, Any]]
 """JSON data: ``[{"layer": "conv1", "place": "input", "quantizer": "Static", "bits": 8}, …]``."""
-
-
-class ActivationQuantizer(nn.Module, ABC):
-    """Restricts the values that pass through it, in training as in the exported program.
-
-    As a `Step` for weights, but what it restricts comes new with every batch. A subclass stores its
-    constructor's arguments under their own names, lists in `learnt` the buffers and parameters
-    that calibration sets, registers each as None, and implements `forward`; one that calibration
-    must look at data for also implements `see` and `settle`.
-    """
-
-    learnt: ClassVar[tuple[str, ...]] = ()
-    """Names of the buffers and parameters that calibration sets."""
-    unpacked: ClassVar[tuple[str, ...]] = ()
-    """Those of them that training alone needs: no file holds them."""
-    scales_outputs: ClassVar[bool] = False
-    """Whether it also changes what its layer gives, by `scale_output`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.watching: str | None = None
-        """In calibration the name of its place: values pass unchanged and are looked at."""
-
-    @abstractmethod
-    def forward(self, values: Tensor) -> Tensor:
-        """The restricted values, same shape and dtype, with the gradient its paper gives it."""
-
-    def see(self, values: Tensor) -> None:
-        """Look at a batch in calibration.
-
-        Raises:
-            UsageError: it holds NaN or infinity; the calibration adds the layer's name.
-        """
-
-    def settle(self) -> None:
-        """Set what is learnt from all that was seen, and forget that.
-
-        Raises:
-            UsageError: nothing was seen, or only a constant; the calibration adds the name.
-        """
-
-    def scale_output(self, layer: nn.Module, result: Tensor) -> Tensor:
-        """What becomes of the layer's result, where `scales_outputs` says so."""
-        return result
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The constructor's arguments by name."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
-
-    @property
-    def is_calibrated(self) -> bool:
-        """Whether calibration, or a state dict, has given it what it learns."""
-        needed = set(self.learnt) - set(self.unpacked)
-        return all(getattr(self, name) is not None for name in needed)
-
-    def extra_repr(self) -> str:
-        """The constructor's arguments, so that `str(quantizer)` is the constructor call."""
-        return ", ".join(f"{name}={value!r}" for name, value in self.configuration.items())
-
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Tensor], prefix: str, *rest: Any, **named: Any
-    ) -> None:
-        # Rebuilt, it is not calibrated yet: give each learnt tensor the saved one's shape first.
-        for name in self.learnt:
-            saved = state_dict.get(prefix + name)
-            if saved is None:
-                continue
-            self.check_loaded(name, saved, prefix.rstrip("."))
-            if getattr(self, name) is None:
-                empty = torch.empty_like(saved)
-                trained = name in self._parameters
-                setattr(self, name, nn.Parameter(empty) if trained else empty)
-        super()._load_from_state_dict(state_dict, prefix, *rest, **named)
-
-    def check_loaded(self, name: str, saved: Tensor, path: str) -> None:
-        """Refuse a saved value that this quantizer cannot have; the message begins with `path`.
-
-        Raises:
-            MismatchError: it is not on the grid.
-        """
 
 
 def attach(
@@ -122,7 +41,8 @@ def attach(
 
     Raises:
         PatternError: a pattern matches no layer.
-        UnsupportedError: a layer takes no floats.
+        UsageError: no such place, or one where this quantizer cannot stand.
+        UnsupportedError: a layer takes no floats, or is never called.
 
     Examples:
         >>> from laconic.quantize.activations import Dynamic
@@ -135,30 +55,78 @@ def attach(
           (input_quantizer): Dynamic(bits=8, per='sample')
         )
     """
-    if place not in PLACES:
-        raise UsageError(f"place is {place!r}; it is one of: {', '.join(PLACES)}")
-    paths = list(dict.fromkeys(name.rpartition(".")[0] for name in weights(model, layers)))
-    for path in paths:
-        layer = model.get_submodule(path)
-        if place == "input" and isinstance(layer, nn.Embedding | nn.EmbeddingBag):
-            raise UnsupportedError(
-                f"{path}: an embedding takes integers, which need no quantizer; leave this layer "
-                "out"
-            )
+    check_place(None, place)
+    paths = quantizable(model, weights(model, layers), place)
     for path in paths:
         put(model.get_submodule(path), make(), place)
-    return paths
+    return list(paths)
+
+
+def quantizable(model: nn.Module, names: Iterable[str], place: str = "input") -> dict[str, str]:
+    """Layer path → its weight, for all layers that hold one of these weights, shared ones too.
+
+    Of an embedding and a linear layer that share a weight it is the linear layer alone whose
+    inputs a quantizer can take.
+
+    Args:
+        model: the network.
+        names: weights, as `weights` names them.
+        place: one of `PLACES`.
+
+    Raises:
+        UnsupportedError: a layer takes no floats, or is never called.
+    """
+    found, holders = {}, layer_paths(model)
+    for name in names:
+        layers = {path: model.get_submodule(path) for path in holders[name]}
+        for path, layer in layers.items():
+            if isinstance(layer, NonDynamicallyQuantizableLinear):
+                raise UnsupportedError(
+                    f"{path}: torch's attention reads this weight and never calls the layer, so "
+                    "that nothing passes a quantizer there; leave this layer out"
+                )
+        if place == "input":
+            embeddings = [p for p, m in layers.items() if isinstance(m, EMBEDDINGS)]
+            if len(embeddings) == len(layers):
+                raise UnsupportedError(
+                    f"{embeddings[0]}: an embedding takes integers, which need no quantizer; leave "
+                    "this layer out"
+                )
+            layers = {path: layer for path, layer in layers.items() if path not in embeddings}
+        found.update(dict.fromkeys(layers, name))
+    return found
 
 
 def put(layer: nn.Module, quantizer: ActivationQuantizer, place: str = "input") -> None:
-    """Put one quantizer before or behind one layer, in the place of a former one."""
+    """Put one quantizer before or behind one layer, in the place of a former one.
+
+    Raises:
+        UsageError: it scales what its layer gives, and shall stand behind it.
+    """
+    check_place(type(quantizer), place)
     setattr(layer, _child(place), quantizer)
     if place == "input" and quantize_input not in layer._forward_pre_hooks.values():
         layer.register_forward_pre_hook(quantize_input, with_kwargs=True)
     if quantizer.scales_outputs and scale_output not in layer._forward_hooks.values():
-        layer.register_forward_hook(scale_output)
+        # Before an output's quantizer, in whatever order they came.
+        layer.register_forward_hook(scale_output, prepend=True)
     if place == "output" and quantize_output not in layer._forward_hooks.values():
         layer.register_forward_hook(quantize_output)
+
+
+def check_place(kind: type[ActivationQuantizer] | None, place: str) -> None:
+    """Refuse a place that there is not, or where this kind of quantizer cannot stand.
+
+    Raises:
+        UsageError: it is such a place.
+    """
+    if place not in PLACES:
+        raise UsageError(f"place is {place!r}; it is one of: {', '.join(PLACES)}")
+    if place == "output" and kind is not None and kind.scales_outputs:
+        raise UsageError(
+            f"{kind.__name__} scales the sums of its layer by what came in: it stands at the "
+            'input; place = "input"'
+        )
 
 
 def detach(model: nn.Module, layers: str | list[str] = "*") -> list[str]:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from laconic.errors import MismatchError, UsageError
-from laconic.quantize.activation import ActivationQuantizer
 from laconic.quantize.clipping import parse_clip
 from laconic.quantize.observers import Clipped, MinMax, MovingAverage, Observer
-from laconic.quantize.uniform import MAX_BITS, MIN_BITS, Affine, Uniform
+from laconic.quantize.quantizer import ActivationQuantizer
+from laconic.quantize.uniform import Affine, Uniform, check_bits
 from laconic.represent import straight_through
 
 BYTE = 8
@@ -240,16 +240,6 @@ def to_grid(values: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
         return nearest
     inside = (steps >= low - 0.5) & (steps <= high + 0.5)
     return straight_through(values, nearest, inside)
-
-
-def check_bits(bits: int, least: int = MIN_BITS) -> None:
-    """Refuse a number of bits that no grid here has.
-
-    Raises:
-        UsageError: it is outside 2..16, or what `least` says.
-    """
-    if not least <= bits <= MAX_BITS:
-        raise UsageError(f"bits {bits} is outside {least}..{MAX_BITS}")
 
 
 def check_float32(values: Tensor) -> None:

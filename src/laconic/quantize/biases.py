@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvTransposeNd
 from torch.nn.utils import parametrize
 
 from laconic.errors import UnsupportedError, UsageError
@@ -25,7 +26,8 @@ def quantize_biases(model: nn.Module) -> list[str]:
 
     Args:
         model: with calibrated `Static` quantizers of 8 bits or fewer at the inputs, and a uniform
-            grid on the weights, of layers with a bias; other layers stay as they are.
+            grid on the weights, of layers with a bias; other layers, and transposed convolutions,
+            stay as they are.
 
     Raises:
         UsageError: no layer is such.
@@ -63,6 +65,8 @@ def bias_step(layer: Any, quantizer: Static) -> Tensor | None:
     """s_w · s_x of a layer with a bias, for all or for each output; None where there is none."""
     if getattr(layer, "bias", None) is None or not isinstance(layer.bias, Tensor):
         return None
+    if isinstance(layer, _ConvTransposeNd):
+        return None  # axis 0 of its weight is the inputs'
     grids = [step for step in chain(layer) if isinstance(step, Grid) and step.form == "uniform"]
     if not grids:
         return None

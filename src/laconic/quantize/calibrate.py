@@ -43,7 +43,7 @@ def calibrate(model: nn.Module, batches: Iterable[Tensor], *, again: bool = Fals
     wanted = {
         f"{path}.{place}".lstrip("."): quantizer
         for path, place, quantizer in activations(model)
-        if again or not quantizer.is_calibrated
+        if quantizer.learnt and (again or not quantizer.is_calibrated)
     }
     if not wanted:
         raise UsageError(

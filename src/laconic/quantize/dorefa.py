@@ -7,11 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from laconic.errors import UsageError
 from laconic.quantize.binary import mean_magnitude
 from laconic.quantize.follow import Follower
 from laconic.quantize.scaled import ScaledGrid, safe_scale
-from laconic.quantize.uniform import MAX_BITS
+from laconic.quantize.uniform import check_bits
 from laconic.represent import fitted, straight_through
 
 
@@ -48,8 +47,7 @@ class DoReFa(Follower, ScaledGrid):
     """max|tanh w|; 1 of one bit."""
 
     def __init__(self, bits: int) -> None:
-        if not 1 <= bits <= MAX_BITS:
-            raise UsageError(f"bits {bits} is outside 1..{MAX_BITS}")
+        check_bits(bits, least=1)
         super().__init__()
         self.bits = bits
 

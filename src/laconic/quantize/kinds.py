@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from laconic.quantize.activation import ActivationQuantizer
 from laconic.quantize.activations import Dynamic, Static
 from laconic.quantize.learned_range import PACT, LearnedStep
 from laconic.quantize.low_bit import (
@@ -12,6 +11,7 @@ from laconic.quantize.low_bit import (
     WRPNActivation,
     Xnor,
 )
+from laconic.quantize.quantizer import ActivationQuantizer
 
 ACTIVATIONS: dict[str, type[ActivationQuantizer]] = {
     "static": Static,

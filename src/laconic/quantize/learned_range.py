@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from laconic.errors import UsageError
 from laconic.quantize.activation import activations
-from laconic.quantize.activations import OnGrid, check_bits, check_float32, to_grid
+from laconic.quantize.activations import OnGrid, check_float32, to_grid
 from laconic.quantize.observers import MinMax
+from laconic.quantize.uniform import check_bits
 
 TINY = torch.finfo(torch.float32).tiny
 
@@ -149,14 +150,15 @@ class AlphaDecay:
         """The term, a scalar with a gradient.
 
         Raises:
-            UsageError: no layer has a PACT.
+            UsageError: no layer has a PACT, or none that the table names.
         """
         terms = []
         for path, _, quantizer in activations(model):
             if isinstance(quantizer, PACT) and quantizer.alpha is not None:
                 given = self.strength
                 own = given.get(path, 0.0) if isinstance(given, dict) else given
-                terms.append(own * quantizer.alpha.square())
+                if own:
+                    terms.append(own * quantizer.alpha.square())
         if not terms:
             raise UsageError("no layer has a PACT whose α could decay; attach some first")
         return torch.stack(terms).sum()

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from laconic.errors import UnsupportedError
-from laconic.quantize.activation import ActivationQuantizer
-from laconic.quantize.activations import OnGrid, check_bits, check_float32
+from laconic.quantize.activations import OnGrid, check_float32
+from laconic.quantize.quantizer import ActivationQuantizer
+from laconic.quantize.uniform import check_bits
 from laconic.represent import straight_through
 
 

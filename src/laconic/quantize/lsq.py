@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from laconic.quantize.activations import check_bits
 from laconic.quantize.learned_range import TINY, learned_step
 from laconic.quantize.scaled import ScaledGrid
+from laconic.quantize.uniform import check_bits
 from laconic.represent import fitted
 
 
@@ -18,8 +18,9 @@ class LSQ(ScaledGrid):
 
     Esser et al., arXiv:1902.08153, section 2: the gradient of s is ``round(w/s) − w/s`` inside the
     range, −Q_N below and Q_P above, times ``1 / √(N · Q_P)`` with N the number of weights; that of
-    w is 1 inside and 0 outside. s begins at ``2⟨|w|⟩ / √Q_P``. Departure: the mean is over the
-    weights that are not zero, so that pruning does not change it.
+    w is 1 inside and 0 outside. s begins at ``2⟨|w|⟩ / √Q_P``. Departures: the mean is over the
+    weights that are not zero, so that pruning does not change it; where that step makes every
+    weight 0, as with 2 bits those of one magnitude, s begins at ``max|w| / Q_P``.
 
     Args:
         bits: 2 to 16; the paper keeps the first and the last layer at 8.
@@ -51,8 +52,11 @@ class LSQ(ScaledGrid):
         """The paper's first step."""
         kept = weight[weight != 0].abs().double()
         mean = float(kept.mean()) if len(kept) else 1.0
-        step = max(TINY, 2 * mean / math.sqrt(2 ** (self.bits - 1) - 1))
+        top = 2 ** (self.bits - 1) - 1
+        step = max(TINY, 2 * mean / math.sqrt(top))
         self.scale = nn.Parameter(torch.tensor([step], device=weight.device))
+        if len(kept) and not bool(self.codes(weight).any()):
+            self.scale = nn.Parameter((kept.max().float() / top).clamp(min=TINY).reshape(1))
 
     def codes(self, weight: Tensor) -> Tensor:
         """Nearest codes (ties to even), saturating."""

@@ -157,11 +157,11 @@ class Affine(UniformGrid):
         return scale, -zero_point, top - zero_point
 
 
-def check_bits(bits: int) -> None:
-    """Refuse bits that no grid here has.
+def check_bits(bits: int, least: int = MIN_BITS) -> None:
+    """Refuse a number of bits that no grid here has.
 
     Raises:
-        UsageError: they are outside 2..16.
+        UsageError: it is outside 2..16, or what `least` says.
     """
-    if not MIN_BITS <= bits <= MAX_BITS:
-        raise UsageError(f"bits {bits} is outside {MIN_BITS}..{MAX_BITS}")
+    if not least <= bits <= MAX_BITS:
+        raise UsageError(f"bits {bits} is outside {least}..{MAX_BITS}")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from laconic.errors import UsageError
-from laconic.quantize.activation import PLACES, activations, put
+from laconic.quantize.activation import activations, check_place, put, quantizable
 from laconic.quantize.biases import quantize_biases
 from laconic.quantize.calibrate import calibrate
 from laconic.quantize.kinds import ACTIVATIONS
@@ -53,11 +53,10 @@ def quantize_activations_stage(
     """
     kind, arguments = parted(method)
     given = {} if bits is None else {"bits": bits}
-    chosen = {
-        name.rpartition(".")[0]: own for name, own in by_layer(context.model, layers, given).items()
-    }
-    for path, own in chosen.items():
-        put(context.model.get_submodule(path), ACTIVATIONS[kind](**arguments, **own), place)
+    chosen = by_layer(context.model, layers, given)
+    for path, name in quantizable(context.model, chosen, place).items():
+        made = ACTIVATIONS[kind](**arguments, **chosen[name])
+        put(context.model.get_submodule(path), made, place)
     if all(quantizer.is_calibrated for _, _, quantizer in activations(context.model)):
         return
     device = next(iter(weights(context.model).values())).device
@@ -108,8 +107,7 @@ def check_quantize_activations(
     for own in each_choice({} if bits is None else {"bits": bits}):
         check_arguments(kind, ACTIVATIONS[kind], {**arguments, **own})
         ACTIVATIONS[kind](**arguments, **own)
-    if place not in PLACES:
-        raise UsageError(f"place is {place!r}; it is one of: {', '.join(PLACES)}")
+    check_place(ACTIVATIONS[kind], place)
     if examples < 1:
         raise UsageError(f"calibration looks at {examples} examples; it needs at least 1")
 

@@ -169,6 +169,21 @@ def _owners(model: nn.Module) -> dict[str, list[Owner]]:
     return owners
 
 
+def layer_paths(model: nn.Module) -> dict[str, list[str]]:
+    """Every parameter by its plain name → the layers that hold it: several of a tied one.
+
+    Examples:
+        >>> network = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+        >>> network[1].weight = network[0].weight
+        >>> layer_paths(network)
+        {'0.weight': ['0', '1']}
+    """
+    paths = {id(module): path for path, module in _plain_modules(model)}
+    return {
+        name: [paths[id(module)] for module, _ in owners] for name, owners in _owners(model).items()
+    }
+
+
 def _identity(module: nn.Module, name: str, latent: Tensor) -> Identity:
     steps = _parametrizations(module)[name] if parametrize.is_parametrized(module, name) else ()
     return id(latent), tuple(id(step) for step in steps)

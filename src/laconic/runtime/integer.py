@@ -232,7 +232,9 @@ def rescaled(x: Scaled, scale: NDArray[np.float64]) -> Integers:
         raise UnsupportedError(f"a sum does not fit into {62 - MULTIPLIER_BITS} bits")
     if shift <= 0:
         return np.asarray(x.codes * (multiplier << -shift))
-    return np.asarray((x.codes * multiplier + (1 << (shift - 1))) >> min(shift, 62))
+    if shift > 2 * MULTIPLIER_BITS:  # beyond half a step of any code
+        return np.zeros_like(x.codes)
+    return np.asarray((x.codes * multiplier + (1 << (shift - 1))) >> shift)
 
 
 def fixed_point(factor: float) -> tuple[int, int]:

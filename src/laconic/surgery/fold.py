@@ -34,8 +34,8 @@ def fold_batchnorm(model: nn.Module, example: Example) -> Cut:
 
     Raises:
         UsageError: no BatchNorm stands behind a linear layer or a convolution.
-        UnsupportedError: by name: a grid restricts the weight, the layer or the norm is called more
-            than once, or something else reads what lies between.
+        UnsupportedError: by name: a grid restricts the weight, activations are quantized, the layer
+            or the norm is called more than once, or something else reads what lies between.
 
     Examples:
         >>> import torch
@@ -48,6 +48,7 @@ def fold_batchnorm(model: nn.Module, example: Example) -> Cut:
           (1): Identity()
         )
     """
+    _refuse_quantizers(model)
     takers, calls = traffic(model, example)
     pairs = [
         [first, norm]
@@ -75,6 +76,16 @@ def fold_batchnorm(model: nn.Module, example: Example) -> Cut:
 
 def _folds(norm: nn.Module) -> bool:
     return isinstance(norm, _BatchNorm) and norm.running_mean is not None
+
+
+def _refuse_quantizers(model: nn.Module) -> None:
+    for path, layer in model.named_modules():
+        own = [name for name, _ in layer.named_children() if name != "parametrizations"]
+        if own and isinstance(layer, FOLDING):
+            raise UnsupportedError(
+                f"{path}: it has an {own[0]}, which was made for the network as it is; fold "
+                "BatchNorm before quantizing activations"
+            )
 
 
 def _refuse_grids(layer: nn.Module, path: str) -> None:
