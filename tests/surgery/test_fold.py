@@ -6,7 +6,7 @@ from torch import nn
 
 from laconic.errors import UnsupportedError, UsageError
 from laconic.prune import Prune
-from laconic.quantize import Uniform
+from laconic.quantize import Static, Uniform, attach
 from laconic.represent import represent
 from laconic.surgery import Cut, apply_cut, cuts, fold_batchnorm
 from laconic.zoo.resnet import ResNet
@@ -76,6 +76,13 @@ def test_a_grid_on_the_weight_is_refused_by_name():
     with pytest.raises(UnsupportedError, match=r"^0\.weight: Uniform\(bits=4.* fold BatchNorm bef"):
         fold_batchnorm(model, images())
     assert isinstance(model[1], nn.BatchNorm2d)
+
+
+def test_quantized_activations_are_refused_by_name():
+    model = awake(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)))
+    attach(model, "0", Static)
+    with pytest.raises(UnsupportedError, match=r"^0: it has an input_quantizer, .* fold BatchNor"):
+        fold_batchnorm(model, images())
 
 
 class Twice(nn.Module):
