@@ -13,7 +13,7 @@ from laconic.recipe import Context, Stage
 from laconic.recipe.rounding import adaround_stage, check_adaround, gptq_stage
 from laconic.represent import plain, represent_layers, weights
 from laconic.saliency import Data
-from laconic.share import Share
+from laconic.share import Product, Share
 from laconic.train import RandomInputs, make_fabric
 
 FIT = Stage("fit", {"epochs": 3, "learning_rate": 0.01})
@@ -91,6 +91,19 @@ def test_a_codebook_that_was_chosen_is_refused(trained, kind):
     ):
         STAGES[kind](context_of(model, trained.task), examples=96)
     assert all(torch.equal(v, before[n]) for n, v in plain(model).state_dict().items())
+
+
+def test_segments_are_no_columns(trained):
+    model = on_grids(copy.deepcopy(trained.model), lambda: Product(2, 4))
+    with pytest.raises(UnsupportedError, match=r"0\.weight: gptq chooses .* when Product"):
+        gptq_stage(context_of(model, trained.task), examples=96)
+
+
+def test_feedback_wants_columns_that_are_rounded_alike(trained):
+    model = on_grids(copy.deepcopy(trained.model), lambda: Uniform(4, axis=1))
+    with pytest.raises(UnsupportedError, match=r"0\.weight: gptq rounds .* scales along axis 1"):
+        gptq_stage(context_of(model, trained.task), examples=96)
+    adaround_stage(context_of(model, trained.task), examples=96, steps=5)
 
 
 def test_a_grid_of_each_channel_sees_its_own_rows(trained):

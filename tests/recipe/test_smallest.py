@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,14 @@ from laconic.errors import StageError, UsageError
 from laconic.prune import Prune
 from laconic.quantize import Spaced, Uniform
 from laconic.recipe import Context, Stage, default_recipe
-from laconic.recipe.smallest import DOUBLINGS, Part, check_smallest, largest_price, survey
+from laconic.recipe.smallest import (
+    DOUBLINGS,
+    Part,
+    check_smallest,
+    largest_price,
+    smallest_stage,
+    survey,
+)
 from laconic.represent import chains, represent
 from laconic.train import RandomInputs, evaluate, make_fabric
 
@@ -141,6 +149,115 @@ def test_an_embedding_is_rounded_without_feedback():
     assert evaluate(model, task, "test", make_fabric("cpu", threads=1)) < 5
 
 
+class Beside(nn.Module):
+    """A network, and beside it what a test is about."""
+
+    def __init__(self, **beside):
+        super().__init__()
+        torch.manual_seed(0)
+        self.main = nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 3))
+        for name, module in beside.items():
+            setattr(self, name, module)
+
+    def forward(self, inputs):
+        return self.main(inputs)
+
+
+class Added(Beside):
+    """What is beside takes part."""
+
+    def forward(self, inputs):
+        return self.main(inputs) + self.last(self.first(inputs).relu())
+
+
+def zero_biases():
+    model = Beside()
+    nn.init.zeros_(model.main[0].bias)
+    nn.init.zeros_(model.main[2].bias)
+    return model
+
+
+def subnormal_weights():
+    model = Added(first=nn.Linear(6, 4), last=nn.Linear(4, 3))
+    model.last.weight.data.fill_(1e-40)
+    nn.init.zeros_(model.last.bias)
+    return model
+
+
+def dead_channels():
+    model = Added(first=nn.Linear(6, 4), last=nn.Linear(4, 3))
+    model.first.bias.data.fill_(-99.0)
+    return model
+
+
+ODD = {
+    "biases of zeros": zero_biases,
+    "weights too small for a spacing": subnormal_weights,
+    "channels that are never active": dead_channels,
+    "a layer that is never called": lambda: Beside(unused=nn.Linear(5, 4)),
+    "a single weight": lambda: nn.Linear(1, 1),
+    "no bias": lambda: nn.Sequential(nn.Linear(6, 12, bias=False), nn.Tanh(), nn.Linear(12, 3)),
+    "half precision": lambda: Beside().half(),
+}
+
+
+@pytest.mark.parametrize("make", ODD.values(), ids=ODD.keys())
+def test_odd_networks(make):
+    model = make()
+    task = RandomInputs(model, (1,) if isinstance(model, nn.Linear) else (6,))
+    fabric = make_fabric("cpu", threads=1)
+    smallest_stage(Context(model, task, fabric, 0, None, None), drop=1.0, examples=64)
+    assert 0 < evaluate(model, task, "validation", fabric) <= 1.0
+    assert all(isinstance(steps[-1], Spaced) for steps in chains(model).values())
+
+
+def test_a_network_in_training_mode_is_looked_at_as_it_will_be_used():
+    """A BatchNorm that nothing folds, and dropout: both compute otherwise in training."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(6, 12), nn.ReLU(), nn.BatchNorm1d(12), nn.Dropout(0.5), nn.Linear(12, 3)
+    )
+    found = []
+    for training in (False, True):
+        own = copy.deepcopy(model).train(training)
+        task = RandomInputs(own, (6,))
+        looked = survey(
+            Context(own, task, make_fabric("cpu", threads=1), 0, None, None), "*", 64, 0.01
+        )
+        looked.quantize(own, looked.first_price)
+        assert own.training == training
+        found.append(own.state_dict())
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+
+
+def test_training_that_brings_nothing_back_ends(trained, monkeypatch):
+    """A network that was worse than it may be when the stage began."""
+    context = replace(context_of(trained), start=trained.model)
+    trainings = []
+    monkeypatch.setattr(
+        "laconic.recipe.smallest.train", lambda *_, **__: trainings.append(len(trainings))
+    )
+    worse = iter([0.0])
+    monkeypatch.setattr("laconic.recipe.smallest.evaluate", lambda *_: next(worse, 2.0))
+    with pytest.raises(StageError, match="1 epochs do not bring the metric back within the drop"):
+        smallest_stage(context, drop=1.0, examples=32, epochs=1)
+    assert len(trainings) == DOUBLINGS
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(lambda last: last.weight.zero_(), "32 training examples are all the same"),
+     (lambda last: last.bias.fill_(math.inf), "32 training examples are not finite")],
+    ids=["the same", "infinite"],
+)  # fmt: skip
+def test_outputs_that_say_nothing_are_refused(trained, change, message):
+    context = context_of(trained)
+    with torch.no_grad():
+        change(context.model[2])
+    with pytest.raises(UsageError, match=message):
+        survey(context, "*", 32, 0.01)
+
+
 @pytest.mark.parametrize("wanted", [0.3, 1.0, 70.0])
 def test_the_bisection_comes_within_a_tenth(wanted):
     asked = []
@@ -197,3 +314,10 @@ def test_batchnorm_is_folded_where_there_is_some():
     ]
     assert kinds == [["smallest"], ["fold-batchnorm", "smallest"]]
     assert isinstance(normed[1], nn.BatchNorm1d)  # left as it was
+
+
+def test_an_example_that_the_network_does_not_take_is_left_to_the_run():
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    assert [stage.kind for stage in default_recipe(model, torch.randn(2, 5), 0.5).stages] == [
+        "smallest"
+    ]

@@ -50,6 +50,20 @@ def test_a_layer_that_is_called_twice_has_one_shift():
     torch.testing.assert_close(shift, torch.full((3,), -1.0))
 
 
+def test_outputs_are_those_of_eval_mode():
+    torch.manual_seed(0)
+    reference = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 2))
+    changed = copy.deepcopy(reference)
+    changed[0].weight.data += 0.1
+    inputs = torch.randn(8, 3)
+    in_eval = shifts(copy.deepcopy(changed).eval(), copy.deepcopy(reference).eval(), inputs)
+    in_training = shifts(changed, reference, inputs)
+    assert all(torch.equal(in_eval[path], shift) for path, shift in in_training.items())
+    assert changed.training
+    assert changed[2].training
+    assert int(changed[1].num_batches_tracked) == 0
+
+
 def test_no_hook_stays():
     model = network()
     shifts(model, copy.deepcopy(model), torch.zeros(1, 2, 6, 6))

@@ -34,6 +34,18 @@ def test_splits_and_seeds_have_inputs_of_their_own(model):
     assert torch.equal(drawn[2], next(task.batches("validation", seed=5))[0])
 
 
+def test_any_seed_will_do(model):
+    inputs, _ = next(RandomInputs(model, (6,)).batches("train", seed=2**63 - 1))
+    assert inputs.shape == (64, 6)
+
+
+def test_inputs_are_as_precise_as_the_network(model):
+    task = RandomInputs(model.half(), (6,))
+    inputs, outputs = next(task.batches("train"))
+    assert inputs.dtype == outputs.dtype == torch.float16
+    assert task.score(outputs, outputs + 100.0).isfinite().all()
+
+
 def test_gradients_flow_between_two_batches(model):
     task = RandomInputs(model, (6,))
     for inputs, targets in task.batches("train"):

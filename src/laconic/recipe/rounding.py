@@ -79,6 +79,8 @@ def solve(
         )
     for name, grid in grids.items():
         _check_follows(name, label, grid)
+        if solver is _feedback:
+            _check_columns(name, label, grid)
     dense = plain_before(model, grids)
     data = training_data(context, examples)
     hessians = input_hessians(dense, list(grids), data, damping, label)
@@ -105,8 +107,18 @@ def put_latents(context: Context, values: dict[str, Tensor]) -> None:
             present[name].copy_(value)
 
 
+def _check_columns(name: str, label: str, grid: Grid) -> None:
+    """Refuse what rounds no column by itself."""
+    axis = grid.configuration.get("axis")
+    if axis not in (None, 0):
+        raise UnsupportedError(
+            f"{name}: {label} rounds columns of weights, and {grid} has scales along axis {axis}; "
+            "take one scale (no axis), or axis 0"
+        )
+
+
 def _check_follows(name: str, label: str, grid: Grid) -> None:
-    if grid.placed:
+    if grid.placed or grid.form == "products":
         raise UnsupportedError(
             f"{name}: {label} chooses among the values of a grid by the weight, but which one each "
             f"weight takes was chosen when {grid} was fitted; take a uniform grid, or leave this "

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 import torch
 from torch import Tensor, nn
@@ -34,8 +35,12 @@ CORRECTED_ON = 128
 """Examples of the batch on which mean outputs are compared."""
 START = 0.01
 """Relative output error that is tried first."""
+LEVELS = 2**15
+"""Spacings in the largest magnitude of a parameter, at the most."""
 DOUBLINGS = 12
 """How often the price is doubled, or halved, before the search gives up."""
+LEAST = LEVELS * torch.finfo(torch.float32).tiny
+"""Magnitude below which there is no spacing: a parameter that is smaller throughout becomes 0."""
 SLACK = 3.0
 """How many times the drop is allowed before a training that is to win it back."""
 HALVINGS = 4
@@ -64,7 +69,7 @@ class Part:
         wanted = (
             math.sqrt(6 * price / (math.log(2) * self.curvature)) if self.curvature > 0 else largest
         )
-        return min(max(wanted, largest / 2**15), largest)
+        return min(max(wanted, largest / LEVELS), largest)
 
 
 @dataclass(frozen=True)
@@ -85,23 +90,28 @@ class Survey:
 
     def quantize(self, model: nn.Module, price: float) -> None:
         """Put the parameters of `model`, a copy of the surveyed network, on their grids."""
-        steps = {name: Spaced(part.spacing(price)) for name, part in self.parts.items()}
         own = latents(model)
-        many = {name: step for name, step in steps.items() if own[name].ndim > 1}
-        for name, step in many.items():
-            part = self.parts[name]
+        many, few = {}, []
+        for name, part in self.parts.items():
+            if not part.weight.any():
+                own[name].data.zero_()
+            if own[name].ndim < 2:
+                few.append(name)
+                continue
+            many[name] = step = Spaced(part.spacing(price))
             step.fit(part.weight)
             if part.feedback is not None:
-                kept = part.weight != 0
-                with torch.no_grad():
-                    own[name].copy_(part.feedback.round(part.weight, step, kept))
+                rounded = part.feedback.round(part.weight, step, part.weight != 0)
+                own[name].data.copy_(rounded)
         represent_layers(model, {name: Spaced(step.spacing) for name, step in many.items()})
         for path, shift in shifts(model, self.model, self.inputs).items():
-            if f"{path}.bias" in steps:
-                with torch.no_grad():
-                    own[f"{path}.bias"].add_(shift)
-        few = {name: step for name, step in steps.items() if name not in many}
-        represent_layers(model, few)
+            if f"{path}.bias" in few:
+                bias = own[f"{path}.bias"].data
+                bias.copy_(representable(bias + shift))
+        # Of what they are by now: a shift may leave less of a bias than a spacing, or more.
+        now = {name: attrgetter(name)(model).detach() for name in few}
+        spacings = {n: replace(self.parts[n], weight=w).spacing(price) for n, w in now.items()}
+        represent_layers(model, {name: Spaced(spacing) for name, spacing in spacings.items()})
 
 
 def survey(context: Context, layers: Layers, examples: int, damping: float) -> Survey:
@@ -111,10 +121,11 @@ def survey(context: Context, layers: Layers, examples: int, damping: float) -> S
     if not names:
         raise UsageError(f"smallest: every parameter that {layers!r} matches is on a grid already")
     reference = plain(model).eval()
+    energy = _energy(reference, data)
     diagonals = output_curvatures(model, names, data, context.seed)
     present = dict(_present(reference, names))
     many = [name for name in names if 0 < _columns(present[name]) <= MOST_COLUMNS]
-    many = readable(model, many)
+    many = readable(model, many, data)
     hessians = input_hessians(model, many, data, damping, "smallest") if many else {}
     parts = {}
     for name in names:
@@ -123,9 +134,9 @@ def survey(context: Context, layers: Layers, examples: int, damping: float) -> S
         if name in hessians:
             feedback = Feedback(hessians.pop(name))
             mean *= _share_left(feedback)
-        parts[name] = Part(present[name], mean, feedback)
+        parts[name] = Part(representable(present[name]), mean, feedback)
     inputs = next(iter(data.batches()))[0][:CORRECTED_ON]
-    return Survey(reference, parts, inputs, _energy(reference, data))
+    return Survey(reference, parts, inputs, energy)
 
 
 def _names(model: nn.Module, layers: Layers) -> list[str]:
@@ -162,13 +173,26 @@ def _share_left(feedback: Feedback) -> float:
     return float((conditional.log().mean(1).exp() / feedback.diagonal.mean(1)).mean())
 
 
+def representable(weight: Tensor) -> Tensor:
+    """The weight, or zeros where it is too small for a spacing (`LEAST`)."""
+    largest = float(weight.abs().max()) if weight.numel() else 0.0
+    return torch.zeros_like(weight) if largest < LEAST else weight
+
+
 def _energy(reference: nn.Module, data: Data) -> float:
     outputs = []
     with torch.no_grad():
         for inputs, _ in data.batches():
             outputs.append(reference(inputs).double().flatten(1))
     whole = torch.cat(outputs)
-    return float((whole - whole.mean(0)).square().sum(1).mean())
+    energy = float((whole - whole.mean(0)).square().sum(1).mean())
+    if not 0 < energy < math.inf:
+        raise UsageError(
+            f"smallest: the outputs of the network on {len(whole)} training examples are "
+            f"{'all the same' if energy == 0 else 'not finite'}; what an error costs is seen "
+            "against how much they differ"
+        )
+    return energy
 
 
 def smallest_stage(
@@ -190,7 +214,8 @@ def smallest_stage(
     The price is found by bisection on the validation split; nothing is trained by default.
 
     With `epochs`, the bisection allows three times the drop, and what it finds is trained, spacings
-    too; where that does not bring the metric back within `drop`, the price is halved, and so on.
+    too; where that does not bring the metric back within `drop`, the price is halved, and so on, a
+    dozen times at most.
 
     Args:
         context: the run.
@@ -203,7 +228,8 @@ def smallest_stage(
         learning_rate: of that training.
 
     Raises:
-        StageError: no price keeps the drop.
+        StageError: no price keeps the drop, or no training brings the metric back.
+        UsageError: outputs that are the same for all examples, or not finite.
     """
     fabric, task = context.fabric, context.task
     worse = -1.0 if task.higher_is_better else 1.0
@@ -221,19 +247,25 @@ def smallest_stage(
 
     allowed = drop * (SLACK if epochs else 1.0)
     price = largest_price(lambda price: lost(rounded(price)) <= allowed, found.first_price)
-    trained = None
-    while epochs and trained is None and lost(trial := rounded(price)) > drop:
-        train(
-            replace(context, model=trial, checkpoint=None),
-            epochs=epochs, learning_rate=learning_rate, schedule="cosine",
-        )  # fmt: skip
+    if not epochs:
+        found.quantize(context.model, price)
+        return
+    for _ in range(DOUBLINGS):
+        trial = rounded(price)
+        if lost(trial) > drop:
+            train(
+                replace(context, model=trial, checkpoint=None),
+                epochs=epochs, learning_rate=learning_rate, schedule="cosine",
+            )  # fmt: skip
         if lost(trial) <= drop:
-            trained = trial
-        else:
-            price /= 2
-    found.quantize(context.model, price)
-    if trained is not None:
-        context.model.load_state_dict(trained.state_dict())
+            found.quantize(context.model, price)
+            context.model.load_state_dict(trial.state_dict())
+            return
+        price /= 2
+    raise StageError(
+        f"{epochs} epochs do not bring the metric back within the drop that is allowed, at a "
+        f"price that was halved {DOUBLINGS} times; allow more, or train for longer"
+    )
 
 
 def largest_price(keeps: Callable[[float], bool], first: float) -> float:

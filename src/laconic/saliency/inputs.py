@@ -119,15 +119,36 @@ def input_hessians(
     return hessians
 
 
-def readable(model: nn.Module, names: Sequence[str]) -> list[str]:
-    """Those of the weights whose inputs `input_hessians` can look at, by the kind of layer."""
+def readable(model: nn.Module, names: Sequence[str], data: Data) -> list[str]:
+    """Those of the weights whose inputs `input_hessians` can look at, in the order of `names`.
+
+    Not the others: of another kind of layer, of one that the first examples do not reach, or taken
+    past it.
+    """
     copy, _ = twin(model, names)
-    found = []
+    readers = {}
     for name in names:
         with suppress(UnsupportedError):
-            readers_of(copy, [name], "the input Hessian", one_hot=False)
-            found.append(name)
-    return found
+            readers.update(readers_of(copy, [name], "the input Hessian", one_hot=False))
+    seen: dict[str, bool] = {}
+
+    def watch(name: str, key: str, read: Reader) -> Callable[..., None]:
+        def see(layer: Any, args: tuple[Any, ...], named: dict[str, Any], outputs: Any) -> None:
+            try:
+                read(layer, key, Call(name, args, named, outputs))
+                seen.setdefault(name, True)
+            except UnsupportedError:
+                seen[name] = False
+
+        return see
+
+    for name, owners in readers.items():
+        for layer, key, read in owners:
+            layer.register_forward_hook(watch(name, key, read), with_kwargs=True)
+    uses = OtherUses({name: [owner[:2] for owner in owners] for name, owners in readers.items()})
+    with torch.no_grad(), uses:
+        copy(next(examples(copy, data, CHUNK))[0])
+    return [name for name in names if seen.get(name, False) and not uses.has_taken(name)]
 
 
 def _products(layer: nn.Module, weight: Tensor, rows: Tensor) -> Tensor:

@@ -60,13 +60,17 @@ class OtherUses(TorchFunctionMode):
                     self._taken.add(name)
         return result
 
+    def has_taken(self, name: str) -> bool:
+        """Whether a weight was taken past its layer."""
+        return name in self._taken
+
     def check(self, name: str, criterion: object, what: str) -> None:
         """Refuse a weight that was taken past its layer.
 
         Raises:
             UnsupportedError: it was, by name.
         """
-        if name in self._taken:
+        if self.has_taken(name):
             raise UnsupportedError(
                 f"{name}: the network also takes this weight past its layer (as in F.linear(h, "
                 f"layer.weight)), so {criterion} sees a part of its {what} alone; call a layer "

@@ -21,8 +21,8 @@ def shifts(model: nn.Module, reference: nn.Module, inputs: Tensor) -> Means:
     shift of a layer is added to its output on the way.
 
     Args:
-        model: changed, in eval mode; left as it is.
-        reference: the network as it was, with the same paths.
+        model: changed; left as it is, and looked at in eval mode.
+        reference: the network as it was, with the same paths; likewise.
         inputs: examples, without labels; one batch.
 
     Returns:
@@ -50,7 +50,10 @@ def shifts(model: nn.Module, reference: nn.Module, inputs: Tensor) -> Means:
 def _watched(
     model: nn.Module, inputs: Tensor, see: Callable[[str, Tensor, Tensor], Tensor | None]
 ) -> None:
-    """Show each layer's mean output, by channel, and its outputs, which may be replaced."""
+    """Show each layer's mean output, by channel, and its outputs, which may be replaced.
+
+    In eval mode: dropped outputs have other means, and a BatchNorm would take the batch's.
+    """
 
     def hook(path: str) -> Callable[..., Tensor | None]:
         def look(layer: Any, args: Any, outputs: Tensor) -> Tensor | None:
@@ -63,10 +66,14 @@ def _watched(
     hooks = [
         module.register_forward_hook(hook(path)) for path, module in biased_layers(model).items()
     ]
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
     try:
         with torch.no_grad():
             model(inputs)
     finally:
+        for module, mode in modes:
+            module.training = mode
         for handle in hooks:
             handle.remove()
 

@@ -18,10 +18,10 @@ BATCH = 64
 class RandomInputs:
     """How far a network's outputs move, on inputs that are drawn and not seen.
 
-    Inputs are standard normal numbers; of a network with embeddings, integers below the smallest
-    number of rows. Targets are the outputs of the network as it is now. The metric is the squared
-    error of an example's outputs, in percent of how much outputs differ from example to example
-    (their mean squared deviation on the training inputs).
+    Inputs are standard normal numbers, in the dtype of the first weight; of a network with
+    embeddings, integers below the smallest number of rows. Targets are the outputs of the network
+    as it is now. The metric is the squared error of an example's outputs, in percent of how much
+    outputs differ from example to example (their mean squared deviation on the training inputs).
 
     Args:
         model: copied, in eval mode.
@@ -46,6 +46,8 @@ class RandomInputs:
         self.shape = shape
         rows = [m.num_embeddings for m in model.modules() if isinstance(m, nn.Embedding)]
         self.below = min(rows, default=None)
+        floats = [p.dtype for p in model.parameters() if p.is_floating_point()]
+        self.dtype = floats[0] if floats else torch.float32
         try:
             outputs = [targets.flatten(1) for _, targets in self.batches("train")]
         except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
@@ -66,11 +68,11 @@ class RandomInputs:
     def batches(self, split: Split, *, seed: int = 0) -> Iterator[Batch]:
         """Inputs of a split, each split and each seed of ``train`` with draws of its own."""
         number = (*SIZES,).index(split) + (3 * seed if split == "train" else 0)
-        generator = torch.Generator().manual_seed(number)
+        generator = torch.Generator().manual_seed(number % 2**63)
         for _ in range(SIZES[split] // BATCH):
             size = (BATCH, *self.shape)
             if self.below is None:
-                inputs = torch.randn(size, generator=generator)
+                inputs = torch.randn(size, generator=generator).to(self.dtype)
             else:
                 inputs = torch.randint(self.below, size, generator=generator)
             with torch.no_grad():
@@ -79,8 +81,8 @@ class RandomInputs:
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean squared error."""
-        return (outputs - targets).square().mean()
+        return (outputs - targets).float().square().mean()
 
     def score(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The squared error of each example, in percent of the energy."""
-        return 100 * (outputs - targets).flatten(1).square().sum(1) / self.energy
+        return 100 * (outputs - targets).float().flatten(1).square().sum(1) / self.energy
