@@ -12,14 +12,8 @@ from laconic.errors import StageError, UsageError
 from laconic.prune import Prune
 from laconic.quantize import Spaced, Uniform
 from laconic.recipe import Context, Stage, default_recipe
-from laconic.recipe.smallest import (
-    DOUBLINGS,
-    Part,
-    check_smallest,
-    largest_price,
-    smallest_stage,
-    survey,
-)
+from laconic.recipe.smallest import DOUBLINGS, check_smallest, largest_price, smallest_stage
+from laconic.recipe.survey import Part, survey
 from laconic.represent import chains, represent
 from laconic.train import RandomInputs, evaluate, make_fabric
 
