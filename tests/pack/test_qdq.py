@@ -135,6 +135,30 @@ def test_where_inputs_are_not_quantized_weights_stay_floats(tmp_path):
     assert "2.weight" not in names
 
 
+def test_linear_layers_of_sequences_have_int8_weights_too(tmp_path):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 4, bias=False))
+    represent_layers(net, {name: Uniform(8, axis=0) for name in weights(net)})
+    attach(net, "*", Static)
+    x = torch.randn(16, 5, 6, generator=torch.Generator().manual_seed(0))
+    calibrate(net, [x])
+    model = onnx_of(net.eval(), tmp_path, x[:1])
+    arrays = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    integers = {
+        name.split(" ")[0]: a for name, a in arrays.items() if a.dtype == np.int8 and a.ndim == 2
+    }
+    assert {name: a.shape for name, a in integers.items()} == {
+        "0.weight": (6, 4),
+        "2.weight": (4, 4),
+    }
+    assert not set(arrays) & {"0.weight", "2.weight"}
+    with torch.no_grad():
+        expected = net(x).numpy()
+    found, operators = by_onnx_runtime(tmp_path, x)
+    assert operators["MatMulIntegerToFloat"] + operators["QLinearMatMul"] == 2, operators
+    np.testing.assert_allclose(found, expected, atol=0.01 * np.abs(expected).max())
+
+
 def test_more_than_8_bits_and_asymmetric_codes_stay_floats(tmp_path):
     names = {t.name for t in onnx_of(network(bits=9), tmp_path).graph.initializer}
     assert {"0.weight", "2.weight", "5.weight"} <= names

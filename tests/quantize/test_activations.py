@@ -160,6 +160,28 @@ def test_of_an_embedding_and_the_layer_that_shares_its_weight_the_layer_is_quant
     assert attach(net, "*", Static) == ["1"]
 
 
+class Masked(nn.Linear):
+    def forward(self, x, mask=None):
+        return super().forward(x)
+
+
+class ByName(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = Masked(6, 3)
+
+    def forward(self, x):
+        return self.layer(mask=torch.ones(3), x=x)
+
+
+def test_the_first_argument_is_quantized_where_arguments_come_by_name_in_another_order():
+    net = ByName()
+    attach(net, "*", lambda: Dynamic(2))
+    expected = nn.functional.linear(Dynamic(2)(rows()), net.layer.weight, net.layer.bias)
+    with torch.no_grad():
+        assert torch.equal(net(rows()), expected)
+
+
 def test_a_layer_that_is_read_and_never_called_is_refused():
     with pytest.raises(UnsupportedError, match=r"^out_proj: torch's attention reads this weight"):
         attach(nn.MultiheadAttention(8, 2), "*", Dynamic)

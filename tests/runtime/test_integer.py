@@ -96,6 +96,18 @@ def test_shortcuts_strides_and_means_are_integers_too():
     assert agreement(quantized(net, [x]), x) >= 0.98
 
 
+def test_sequences_are_integers_too():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 5))  # as many as are in a row
+    x = torch.randn(32, 5, 6, generator=torch.Generator().manual_seed(0))
+    net = quantized(net, [x])
+    executor, name = integer_form(net, x[:1])
+    found = executor.run({name: x.numpy()})[0] * float(executor.unit)
+    with torch.no_grad():
+        expected = net(x).numpy()
+    assert np.abs(found - expected).max() <= 0.01 * np.abs(expected).max()
+
+
 def test_floats_on_the_way_are_refused():
     net = nn.Sequential(nn.Linear(4, 4), nn.Sigmoid(), nn.Linear(4, 2))
     x = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))

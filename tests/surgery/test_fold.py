@@ -78,6 +78,15 @@ def test_a_grid_on_the_weight_is_refused_by_name():
     assert isinstance(model[1], nn.BatchNorm2d)
 
 
+def test_a_mask_on_the_bias_is_refused_by_name():
+    model = awake(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)))
+    represent(model[0], Prune(0.5), "bias")
+    with pytest.raises(
+        UnsupportedError, match=r"^0\.bias: Prune\(sparsity=0\.5.* restricts it, and"
+    ):
+        fold_batchnorm(model, images())
+
+
 def test_quantized_activations_are_refused_by_name():
     model = awake(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)))
     attach(model, "0", Static)

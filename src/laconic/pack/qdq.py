@@ -62,10 +62,19 @@ class _Maker:
         self.biases: dict[tuple[str, str, str], str | None] = {}
         self.first: list[Node] = []
         self.changed: dict[int, Node] = {}
+        self.turned = {
+            node.outputs[0]: node.inputs[0]
+            for node in program.nodes
+            if node.operator == "Transpose" and node.attributes.get("perm") == (1, 0)
+        }
+        """Transposed matrix → the matrix: a linear layer of more than two dimensions has one."""
 
     def made(self) -> QuantizedProgram:
         """The program with everything that was found."""
         nodes = [self.changed.get(i, node) for i, node in enumerate(self.program.nodes)]
+        read = {name for node in nodes for name in node.inputs}
+        read |= {value.name for value in self.program.outputs}
+        nodes = [n for n in nodes if n.outputs[0] in read or n.outputs[0] not in self.turned]
         return QuantizedProgram(replace(self.program, nodes=(*self.first, *nodes)), self.arrays)
 
     def layer(self, place: int, node: Node, input_scale: str) -> None:
@@ -85,12 +94,16 @@ class _Maker:
         """What stands for a weight, and its scale: of no dimension, or one an output."""
         key = name, axis
         if key not in self.weights:
-            found = _as_int8(self.file, name, axis) if name in self.tensors else None
+            stored, turned = self.turned.get(name, name), name in self.turned
+            found = None
+            if stored in self.tensors:
+                found = _as_int8(self.file, stored, -1 - axis if turned else axis)
             self.weights[key] = None
             if found is not None:
                 codes, scale = found
+                codes = codes.T.copy() if turned else codes
                 zeros = np.zeros(scale.shape, np.int8)
-                self.weights[key] = self.dequantized(name, codes, scale, zeros, axis), scale
+                self.weights[key] = self.dequantized(stored, codes, scale, zeros, axis), scale
         return self.weights[key]
 
     def bias(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from inspect import signature
 from typing import Any
 
 from torch import Tensor, nn
@@ -213,7 +214,9 @@ def quantize_input(
     quantizer: Any = layer.input_quantizer
     if arguments:
         return (pass_through(quantizer, arguments[0]), *arguments[1:]), named
-    first = next(iter(named))
+    first = next((name for name in signature(layer.forward).parameters if name in named), None)
+    if first is None:
+        raise UsageError(f"{type(layer).__name__} was called without an input to quantize")
     return arguments, {**named, first: pass_through(quantizer, named[first])}
 
 

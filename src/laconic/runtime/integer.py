@@ -129,6 +129,9 @@ class IntegerExecutor:
             x.codes.astype(np.float64), weight.codes.astype(np.float64), **node.attributes
         )
         made = Scaled(np.asarray(sums).astype(np.int64), x.scale * weight.scale)
+        if kind == "MatMul" and made.scale.size > 1:  # the outputs lie along the last dimension
+            turned = Scaled(np.moveaxis(made.codes, -1, 1), made.scale)
+            made = Scaled(np.moveaxis(rescaled(turned, self.unit), 1, -1), self.unit)
         if len(node.inputs) < 3 or not node.inputs[2]:
             return made
         bias = arguments[2].codes if isinstance(arguments[2], Scaled) else None

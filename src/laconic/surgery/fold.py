@@ -90,7 +90,8 @@ def _refuse_quantizers(model: nn.Module) -> None:
 
 def _refuse_grids(layer: nn.Module, path: str) -> None:
     for name in ("weight", "bias"):
-        grids = [step for step in chain(layer, name) if isinstance(step, Grid)]
+        # A folded bias is no longer zero where it was; a folded weight is.
+        grids = [s for s in chain(layer, name) if name == "bias" or isinstance(s, Grid)]
         if grids:
             raise UnsupportedError(
                 f"{path}.{name}: {grids[0]} restricts it, and a fold would take it off its values; "
