@@ -224,6 +224,18 @@ def test_a_network_in_training_mode_is_looked_at_as_it_will_be_used():
     assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
 
 
+def test_behind_pruning(trained):
+    """Each trial puts grids on biases of a copy; the others have none there."""
+    context = context_of(trained)
+    for layer in (context.model[0], context.model[2]):
+        represent(layer, Prune(0.5))
+    start = copy.deepcopy(trained.model)
+    zeros = context.model[0].weight == 0
+    smallest_stage(replace(context, start=start), drop=30.0, examples=64)
+    assert not context.model[0].weight[zeros].any()
+    assert [type(step) for step in chains(context.model)["0.weight"]] == [Prune, Spaced]
+
+
 def test_training_that_brings_nothing_back_ends(trained, monkeypatch):
     """A network that was worse than it may be when the stage began."""
     context = replace(context_of(trained), start=trained.model)

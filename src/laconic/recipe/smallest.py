@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +12,7 @@ from laconic.errors import StageError, UsageError
 from laconic.recipe.context import Arguments, Context, Layers
 from laconic.recipe.loop import check_training, train
 from laconic.recipe.survey import survey
+from laconic.represent.plain import with_chains
 from laconic.train import evaluate
 
 DOUBLINGS = 12
@@ -69,7 +69,7 @@ def smallest_stage(
         return worse * evaluate(model, task, "validation", fabric) - dense - 1e-9
 
     def rounded(price: float) -> nn.Module:
-        trial = copy.deepcopy(context.model)
+        trial = with_chains(context.model)
         found.quantize(trial, price)
         return trial
 

@@ -74,3 +74,18 @@ def plain(model: nn.Module) -> nn.Module:
         if isinstance(module, nn.RNNBase):
             read_directly(module)
     return twin
+
+
+def with_chains(model: nn.Module) -> nn.Module:
+    """A copy whose chains may grow: ``copy.deepcopy`` alone lets both share a class.
+
+    torch gives a layer with a chain a class of its own, whose properties are its restricted
+    weights. A copy has the same class, and a chain that the copy gets on another weight would be
+    looked for in the original.
+    """
+    found = copy.deepcopy(model)
+    for module in found.modules():
+        if parametrize.is_parametrized(module):
+            shared = type(module)
+            module.__class__ = type(shared.__name__, shared.__bases__, dict(vars(shared)))
+    return found
