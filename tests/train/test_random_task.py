@@ -5,6 +5,9 @@ import torch
 from torch import nn
 
 from laconic.errors import UsageError
+from laconic.prune import Prune
+from laconic.quantize import Uniform
+from laconic.represent import represent, represent_layers
 from laconic.train import RandomInputs, evaluate, make_fabric
 
 
@@ -32,6 +35,15 @@ def test_splits_and_seeds_have_inputs_of_their_own(model):
     ]
     assert len({tuple(inputs.flatten().tolist()) for inputs in drawn}) == 4
     assert torch.equal(drawn[2], next(task.batches("validation", seed=5))[0])
+
+
+def test_chains_of_the_network_may_grow(model):
+    represent(model[0], Prune(0.5))
+    task = RandomInputs(model, (6,))
+    represent_layers(model, {"0.bias": Uniform(4)})
+    inputs, outputs = next(task.batches("test"))
+    with torch.no_grad():
+        assert not torch.equal(model(inputs), outputs)
 
 
 def test_any_seed_will_do(model):

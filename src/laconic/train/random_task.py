@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
 from laconic.errors import UsageError
+from laconic.represent import plain
 from laconic.train.task import Batch, Split
 
 SIZES = {"train": 512, "validation": 512, "test": 512}
@@ -24,7 +24,7 @@ class RandomInputs:
     outputs differ from example to example (their mean squared deviation on the training inputs).
 
     Args:
-        model: copied, in eval mode.
+        model: copied as it computes, without chains, in eval mode.
         shape: of one input, without the batch.
 
     Raises:
@@ -42,7 +42,7 @@ class RandomInputs:
     higher_is_better: bool = False
 
     def __init__(self, model: nn.Module, shape: tuple[int, ...]) -> None:
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.model = plain(model).eval().requires_grad_(False)
         self.shape = shape
         rows = [m.num_embeddings for m in model.modules() if isinstance(m, nn.Embedding)]
         self.below = min(rows, default=None)
