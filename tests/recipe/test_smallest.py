@@ -327,3 +327,23 @@ def test_an_example_that_the_network_does_not_take_is_left_to_the_run():
     assert [stage.kind for stage in default_recipe(model, torch.randn(2, 5), 0.5).stages] == [
         "smallest"
     ]
+
+
+def test_a_network_that_has_lost_too_much_already_is_told_so(tmp_path, runner):
+    with pytest.raises(
+        StageError, match="worse than that of the network that the run was given be"
+    ):
+        runner(tmp_path, (FIT, Stage("prune", {"sparsity": 0.97}), smallest(drop=0.0)))
+
+
+def test_a_rounding_whose_score_is_not_finite_keeps_nothing(trained):
+    """As a perplexity of a network rounded to nothing."""
+
+    class Strict(type(trained.task)):
+        def score(self, outputs, targets):
+            right = outputs.argmax(1) == targets
+            return torch.where(right.float().mean() > 0.8, 100.0 * ~right, torch.inf)
+
+    context = replace(context_of(trained), task=Strict())
+    smallest_stage(context, drop=50.0, examples=96)
+    assert evaluate(context.model, context.task, "validation", context.fabric) < 20

@@ -121,7 +121,7 @@ def prices(magnitudes: Tensor, *, rows: bool = False) -> tuple[Tensor, Tensor, T
 
     Examples:
         >>> zero, first, more = prices(torch.tensor([0.0, 0.0, 0.0, 1.0]))
-        >>> round(2 ** -zero.item(), 2)  # the share of zeros, with half a count more of each kind
+        >>> round(2 ** -zero.item(), 2)  # the share of zeros, half a count more of each kind
         0.7
     """
     nonzero = (magnitudes > 0).float()
@@ -129,7 +129,7 @@ def prices(magnitudes: Tensor, *, rows: bool = False) -> tuple[Tensor, Tensor, T
     share = (count + 0.5) / (nonzero.numel() + 1)
     if rows and magnitudes.ndim > 1:
         share = _by_row(nonzero, share)
-    # θ = 1 − 1/mean of the magnitudes that are not zero, with half a count more of ones.
+    # θ = 1 − 1/mean of the magnitudes that are not zero, with one more of magnitude 1.5.
     theta = 1 - (count + 1) / (magnitudes.sum() + 1.5)
     theta = theta.clamp(0.01, 0.99)
     zero = -torch.log2(1 - share)

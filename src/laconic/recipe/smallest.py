@@ -66,13 +66,24 @@ def smallest_stage(
     found = survey(context, layers, examples, damping)
 
     def lost(model: nn.Module) -> float:
-        return worse * evaluate(model, task, "validation", fabric) - dense - 1e-9
+        try:
+            return worse * evaluate(model, task, "validation", fabric) - dense - 1e-9
+        except UsageError:
+            # The dense network had a score: this one is rounded so coarsely that it has none.
+            return math.inf
 
     def rounded(price: float) -> nn.Module:
         trial = with_chains(context.model)
         found.quantize(trial, price)
         return trial
 
+    already = lost(context.model)
+    if already > drop and not epochs:
+        raise StageError(
+            f"the metric is {already:.3g} worse than that of the network that the run was given "
+            f"before anything is rounded, and {drop:g} is allowed; train before this stage, or "
+            "allow more"
+        )
     allowed = drop * (SLACK if epochs else 1.0)
     price = largest_price(lambda price: lost(rounded(price)) <= allowed, found.first_price)
     if not epochs:
